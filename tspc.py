@@ -1,6 +1,6 @@
-"""The public door: ``tspc.compile``, ``tspc.load``, ``tspc.Session``, ``tspc.run`` and the command line ``tspc.main``.
+"""The public door: ``compile``, ``load``, ``Session``, ``run``, and ``main``, the command line.
 
-Nothing is imported before it is asked for, so ``import tspc`` costs nothing and ``tspc --help`` little.
+Nothing is imported before it is asked for, so ``import tspc`` and ``tspc --help`` cost little.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Session", "__version__", "compile", "load", "main", "run"]
 
 
 def __getattr__(name: str) -> object:
-    """A public name, from the module that defines it; ``__version__`` from the installed package."""
+    """A public name from the module that defines it; ``__version__`` from the package."""
     if name == "__version__":
         return import_module("importlib.metadata").version("tspc")
     if name not in __all__:
