@@ -1,0 +1,1 @@
+"""What the machine is: chips, instructions, programs, binary format, assembly, verifier."""

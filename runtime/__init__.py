@@ -1,0 +1,1 @@
+"""Who uses it all: sessions, comparison, reports, command line."""
