@@ -1,0 +1,5 @@
+"""The instruction set: importing this package registers every instruction."""
+
+from isa.ops import mem, mxm, vxm
+
+__all__ = ["mem", "mxm", "vxm"]
