@@ -110,6 +110,14 @@ def integer(attrs: Attrs, name: str) -> int:
     return value
 
 
+def number(attrs: Attrs, name: str) -> float:
+    """The attribute `name`, a float."""
+    value = attrs[name]
+    if not isinstance(value, float):
+        raise ShapeError(f"attribute '{name}' must be a float, not {value!r}")
+    return value
+
+
 def axis_of(attrs: Attrs, tensor: Tensor) -> int:
     """The attribute `axis`, an axis of `tensor`."""
     axis = integer(attrs, "axis")

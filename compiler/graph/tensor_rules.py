@@ -15,6 +15,7 @@ from compiler.graph.rules import (
     integer,
     ints,
     need,
+    number,
     require,
 )
 from compiler.graph.types import DType, Shape, Tensor
@@ -60,7 +61,7 @@ def _attention(attrs: Attrs, inputs: Inputs) -> Result:
     q, k, v = need(inputs[0]), need(inputs[1]), need(inputs[2])
     width = integer(attrs, "heads")
     require(width > 0, "heads must be a positive integer")
-    require(isinstance(attrs["scale"], float), "scale must be a float")
+    number(attrs, "scale")
     require(isinstance(attrs["nan_to_zero"], bool), "nan_to_zero must be a bool")
     require(all(len(t.shape) == 3 for t in (q, k, v)), "q, k and v must have 3 dimensions")
     require(q.shape[0] == k.shape[0] == v.shape[0], "batch sizes of q, k and v differ")
@@ -82,7 +83,7 @@ def _attention(attrs: Attrs, inputs: Inputs) -> Result:
 @define("LayerNorm(x, gamma, beta) {epsilon}", 3, 3, "over the last axis; gamma and beta [H]")
 def _layernorm(attrs: Attrs, inputs: Inputs) -> Result:
     x, gamma, beta = (need(tensor) for tensor in inputs)
-    require(isinstance(attrs["epsilon"], float), "epsilon must be a float")
+    number(attrs, "epsilon")
     require(len(x.shape) >= 1, "x must have a dimension")
     require(gamma.shape == beta.shape == x.shape[-1:], f"gamma and beta must be {x.shape[-1:]}")
     require(x.dtype is gamma.dtype is beta.dtype is DType.F32, "operands must be f32")
