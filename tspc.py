@@ -6,10 +6,15 @@ Nothing is imported before it is asked for, so ``import tspc`` and ``tspc --help
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime.api import Session, compile, load, run
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from isa.program import Program
+    from runtime.api import Session, compile, load
     from runtime.cli import main
 
     __version__: str
@@ -17,7 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Session", "__version__", "compile", "load", "main", "run"]
 
 
-def __getattr__(name: str) -> object:
+def run(
+    program: Program, inputs: Mapping[str, NDArray[Any]], threads: int = 1
+) -> list[NDArray[Any]]:
+    """Run a program once: all its outputs, in order. Whoever runs it again keeps a ``Session``."""
+    session: Session = __getattr__("Session")(program, threads=threads)
+    return session.run(None, inputs)
+
+
+def __getattr__(name: str) -> Any:
     """A public name from the module that defines it; ``__version__`` from the package."""
     if name == "__version__":
         return import_module("importlib.metadata").version("tspc")
@@ -27,4 +40,4 @@ def __getattr__(name: str) -> object:
 
 
 if __name__ == "__main__":
-    raise SystemExit(__getattr__("main")())  # type: ignore[operator]
+    raise SystemExit(__getattr__("main")())
