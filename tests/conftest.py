@@ -12,9 +12,14 @@ from typing import Protocol
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from runtime import models
+
+# No deadlines: machines that run tests are shared. In CI the examples are the same every time; elsewhere they roam.
+settings.register_profile("tspc", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("tspc")
 
 DEMO = Path(models.__file__).parent / "data" / "demo.onnx"
 
