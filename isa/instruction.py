@@ -98,7 +98,7 @@ class Source(NamedTuple):
     """
 
     kind: SourceKind
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # the manual's word; tuple.index is not used
     delay: int = 0
 
     def pack(self) -> int:
@@ -160,6 +160,7 @@ class Instruction:
     arity: ClassVar[int] = 0  # VXM: number of sources
     operands: ClassVar[tuple[Operand, ...]] = ()
     extension: ClassVar[str] = ""  # why it is not in the published set
+    word_only: ClassVar[bool] = False  # shapes dispatches in a binary; never a burst of a Program
 
     def execute(self, port: Port) -> None:
         """The meaning, in numpy: THE definition every other implementation is held to."""

@@ -38,7 +38,10 @@ def superlane_addresses(
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """``base + min(index, limit)`` for each superlane; the index is the unsigned 16-bit value at its first lane."""
     planes = port.stream(indices, 2)[:, :: port.machine["lanes.per_superlane"]].astype(np.int64)
-    return base + np.minimum(planes[0] | planes[1] << 8, limit)
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]] = base + np.minimum(
+        planes[0] | planes[1] << 8, limit
+    )
+    return rows
 
 
 @instruction("gather", 0x12, "MEM", "mem_gather", port="read")

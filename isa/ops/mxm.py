@@ -57,8 +57,10 @@ class Activation:
 
 def to_words(data: Bytes) -> npt.NDArray[np.uint16]:
     """Byte planes ``[1|2, lanes]`` as unsigned 16-bit lane values."""
-    low = data[0].astype(np.uint16)
-    return low if len(data) == 1 else low | data[1].astype(np.uint16) << 8
+    low: npt.NDArray[np.uint16] = data[0].astype(np.uint16)
+    if len(data) == 2:
+        low |= data[1].astype(np.uint16) << 8
+    return low
 
 
 @instruction("lw", 0x20, "MXM", "mxm_load", role=0)

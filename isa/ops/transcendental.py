@@ -71,7 +71,7 @@ def exp(x: F32) -> F32:
 
 def rsqrt(x: F32) -> F32:
     """``1 / sqrt(x)``, both steps correctly rounded: +-0 gives +-inf, +inf gives +0, negatives NaN."""
-    return _f(1) / np.sqrt(x)
+    return np.divide(_f(1), np.sqrt(x), dtype=np.float32)
 
 
 def tanh(x: F32) -> F32:

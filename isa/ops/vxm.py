@@ -283,7 +283,8 @@ class Logic(Binary):
 
     def compute(self, *operands: Lanes) -> Lanes:
         a, b = (x.view(f"<u{x.itemsize}") for x in operands)
-        return self.bits(a, b).view(DType(self.dtype).numpy)
+        result: Lanes = self.bits(a, b).view(DType(self.dtype).numpy)
+        return result
 
 
 @instruction(
@@ -324,7 +325,8 @@ class ShiftLeft(Logic):
     """``a << (b mod width)``."""
 
     def bits(self, a: Lanes, b: Lanes) -> Lanes:
-        return a << (b & a.dtype.type(8 * a.itemsize - 1))
+        result: Lanes = a << (b & a.dtype.type(8 * a.itemsize - 1))
+        return result
 
 
 @instruction("shr", 0x54, "VXM", "vxm_alu", extension="address arithmetic", types=INTEGERS)
@@ -333,7 +335,8 @@ class ShiftRight(Binary):
 
     def compute(self, *operands: Lanes) -> Lanes:
         a, b = operands
-        return a >> (b & a.dtype.type(8 * a.itemsize - 1))
+        result: Lanes = a >> (b & a.dtype.type(8 * a.itemsize - 1))
+        return result
 
 
 class Compare(Binary):
@@ -349,7 +352,7 @@ class Equal(Compare):
     """``a == b``."""
 
     def compute(self, *operands: Lanes) -> Lanes:
-        return (operands[0] == operands[1]).astype(np.int8)
+        return np.equal(*operands).astype(np.int8)
 
 
 @instruction("lt", 0x59, "VXM", "vxm_alu", extension="comparisons; outside the published table")
@@ -357,7 +360,7 @@ class Less(Compare):
     """``a < b``."""
 
     def compute(self, *operands: Lanes) -> Lanes:
-        return (operands[0] < operands[1]).astype(np.int8)
+        return np.less(*operands).astype(np.int8)
 
 
 @instruction("le", 0x5A, "VXM", "vxm_alu", extension="comparisons; outside the published table")
@@ -365,7 +368,7 @@ class LessEqual(Compare):
     """``a <= b``."""
 
     def compute(self, *operands: Lanes) -> Lanes:
-        return (operands[0] <= operands[1]).astype(np.int8)
+        return np.less_equal(*operands).astype(np.int8)
 
 
 @instruction("select", 0x5B, "VXM", "vxm_alu", extension="selections; outside the published table")
