@@ -1,7 +1,8 @@
 """Numbered errors: one exception type an exit code, one number a cause.
 
 Numbers are grouped by stage: ``TSP1xx`` model import, ``TSP2xx`` assembly, ``TSP3xx`` verifier, ``TSP4xx`` limits and
-memory, ``TSP5xx`` binary format, ``TSP6xx`` inputs of a run, ``TSP7xx`` comparison, ``TSP9xx`` internal.
+memory, ``TSP5xx`` binary format, ``TSP6xx`` inputs of a run, ``TSP7xx`` comparison, ``TSP8xx`` command line,
+``TSP9xx`` internal.
 """
 
 from __future__ import annotations

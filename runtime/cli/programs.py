@@ -1,0 +1,37 @@
+"""Programs as commands take them: ``.lpu`` files and assembly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isa.errors import InputError
+from isa.machine import Machine, load_chip
+from isa.program import Program
+from runtime.api import load
+from runtime.files import read_text
+
+ASSEMBLY = (".asm", ".s")
+
+
+def assembled(file: Path, chip: str | None) -> Program:
+    """The program of an assembly text, for ``chip`` or, where that is None, for the chip that the text names."""
+    from isa.assembly import assemble
+
+    machine: Machine | None = load_chip(chip) if chip else None
+    return assemble(read_text(file), machine, str(file))
+
+
+def program_of(file: Path, chip: str | None) -> Program:
+    """The program of a ``.lpu`` or ``.asm`` file. Raises InputError, TSP590 if it is for another chip."""
+    if file.suffix.lower() in ASSEMBLY:
+        return assembled(file, chip)
+    if file.suffix.lower() == ".onnx":
+        hint = f"compile it first: tspc compile {file} -o {file.stem}.lpu"
+        raise InputError(591, "a model, not a program", where=str(file), hint=hint)
+    return load(file, chip)
+
+
+def summary(program: Program) -> str:
+    """What a program is, in one line."""
+    name = dict(program.meta).get("model", "")
+    return f"{name or 'program'} for chip {program.machine.name}: {program.instructions:,} instructions"

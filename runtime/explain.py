@@ -1,0 +1,61 @@
+"""Error numbers in a paragraph each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from isa.errors import UsageError
+
+STAGES: Final = {
+    1: "The model could not be imported; the message names the node or tensor.",
+    2: "The assembly text has errors; each is given with its line and column.",
+    3: "The verifier refused the program: it breaks a rule of the machine. Nothing of it was run. A compiled program that "
+    "is refused is a bug of the compiler; in a hand-written one the message names instruction, unit, cycle and stream.",
+    4: "The program does not fit the chip, or a limit on size was exceeded.",
+    5: "The program file is damaged, of another version, or for another chip.",
+    6: "An input of the run is not what the program takes.",
+    7: "The outputs were compared with a reference, and the comparison failed or could not be made.",
+    8: "The command line asks for something that cannot be done.",
+    9: "A promise between two stages of the toolkit was broken. This is a bug of the toolkit, not of the input.",
+}
+"""What the first digit says: the stage."""
+
+CAUSES: Final[dict[int, str]] = {
+    480: "The host ran out of memory. Compile with a smaller batch or sequence, or on a machine with more memory.",
+    590: "A program runs only on the chip it was compiled for: every latency of that chip is built into its schedule. "
+    "Compile the model again for this chip, or name the chip file it was compiled for with --chip.",
+    591: "The command takes a program (.lpu, .asm), and was given a model. Compile the model first.",
+    650: "An input file is not one whole array in numpy's .npy format without pickled objects.",
+    652: "The program has no output of that name; `tspc info` lists its outputs.",
+    701: "An output differs from that of onnx.reference by more than its tolerance, which `tspc check` prints with its "
+    "reason. --per-node names the first tensor that differs.",
+    702: "The cycles that the schedule predicts, the verifier counts and the emulator executes are not one number.",
+    703: "An intermediate tensor left its tolerance although every output is within its own.",
+    704: "The program lacks an output that the model has.",
+    710: "onnx.reference itself fails on the model or on these inputs, so there is nothing to compare with.",
+    801: "An option or argument is unknown, missing or malformed; --help of the command lists them with examples.",
+    802: "There is no command of that name; `tspc --help` lists them. A model is given by its path.",
+    803: "The target of -o or --dump-dir cannot be written. Nothing was changed: files appear whole or not at all.",
+    804: "An argument has another form than the command takes; the hint shows the form.",
+    805: "A file given on the command line cannot be read, or is not text.",
+    950: "The schedule and the verifier disagree on the cycle in which the program ends.",
+    999: "The toolkit failed in a way that nobody foresaw. The traceback is in the file that the message names.",
+}
+"""Causes that deserve more than their stage's sentence; the verifier's rules come from its own table."""
+
+
+def explain(number: int) -> str:
+    """The paragraph of an error number. Raises UsageError TSP804 where no stage has it."""
+    if number // 100 not in STAGES:
+        raise UsageError(804, f"no error has the number {number}", hint="they begin at TSP101")
+    cause = CAUSES.get(number) or _rule(number)
+    return f"{cause} {STAGES[number // 100]}" if cause else STAGES[number // 100]
+
+
+def _rule(number: int) -> str:
+    """The verifier's own line on one of its rules, or nothing."""
+    if number // 100 != 3:
+        return ""
+    from isa.verify import RULES
+
+    return str(RULES.get(number, ""))
