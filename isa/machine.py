@@ -20,6 +20,30 @@ CHIPS: Final = Path(__file__).parent / "chips"
 SOURCES: Final = ("published", "inferred", "assumed", "extension")
 Hemisphere = Literal["W", "E"]
 Value = int | bool | str
+LIMITS: Final = {
+    "chip.clock_hz": (1, 10**12),
+    "lanes.superlanes": (1, 32),
+    "lanes.per_superlane": (1, 16),
+    "streams.per_direction": (1, 32),
+    "streams.hop": (1, 64),
+    "mem.slices": (1, 256),
+    "mem.banks": (1, 16),
+    "mem.words": (1, 1 << 16),
+    "mxm.planes": (1, 8),
+    "mxm.fp16_k": (1, 511),
+    "mxm.window": (1, 511),
+    "mxm.acc_rows": (1, 256),
+    "mxm.weight_streams": (1, 31),
+    "mxm.array_latency": (1, 1 << 16),
+    "vxm.alus": (1, 64),
+    "vxm.large_alus": (0, 64),
+    "vxm.immediates": (0, 1),
+    "vxm.max_delay": (0, 63),
+    "sxm.queues": (0, 64),
+    "c2c.queues": (0, 64),
+    "timing.vxm_alu": (1, 1 << 16),
+}
+"""What a chip can have and still be addressed by the instruction words' fields; every other count: 0 .. 65536."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +202,30 @@ def parse_chip(text: str, where: str) -> Machine:
                 )
             value, note = entry["value"], str(entry.get("note", ""))
             facts[f"{section}.{field}"] = Fact(value, entry["source"], note)
-    known = _known_fields()
-    for name in sorted(known ^ facts.keys()) if known else ():
+    return make_machine(facts, where)
+
+
+def make_machine(facts: dict[str, Fact], where: str) -> Machine:
+    """A machine from its facts by name; raises ``InputError`` TSP150 for a missing, unknown or impossible one."""
+    for name in sorted(_known_fields() ^ facts.keys()):
         problem = "unknown" if name in facts else "missing"
         raise InputError(150, f"{problem} field {name}", where=where)
     for name, fact in facts.items():
-        if name != "chip.name" and (not isinstance(fact.value, int) or fact.value < 0):
+        if name == "chip.name":
+            if not isinstance(fact.value, str):
+                raise InputError(150, f"field {name} is not a text: {fact.value!r}", where=where)
+            continue
+        low, high = LIMITS.get(name, (0, 1 << 16))
+        if not isinstance(fact.value, int):
             raise InputError(150, f"field {name} is not a count: {fact.value!r}", where=where)
-    return Machine(tuple(sorted(facts.items())))
+        if not low <= fact.value <= high:
+            message = f"field {name} = {fact.value} is outside {low} .. {high}"
+            raise InputError(150, message, where=where)
+    machine = Machine(tuple(sorted(facts.items())))
+    if machine.words > 1 << 16:
+        message = f"mem.banks * mem.words = {machine.words}: a word address has 16 bits"
+        raise InputError(150, message, where=where)
+    return machine
 
 
 @cache

@@ -7,6 +7,7 @@ advancing by ``stride`` each time. Bursts of one queue may interleave (a repeat 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -76,6 +77,45 @@ class PortTensor:
     pieces: tuple[Piece, ...]
     minimum: int = 0
     maximum: int = 0
+
+
+_WIDTHS: Final = (8, 16, 32, 64)
+ABI_DTYPES: Final = frozenset(
+    {"bool", "bfloat16", "float16", "float32", "float64"}
+    | {f"{sign}int{width}" for sign in ("", "u") for width in _WIDTHS}
+)
+"""Element types that an input or output may have for the user."""
+
+
+def _piece_problem(piece: Piece, elements: int, planes: int, machine: Machine) -> str:
+    """What is wrong with one piece of a tensor of ``elements`` elements, or nothing."""
+    p = piece
+    numbers = (p.slice, p.address, p.plane, p.row, p.column, p.lane, p.view_columns - 1)
+    if min(*numbers, p.rows, p.columns) < 0 or p.plane >= planes:
+        return "a negative number, or a byte plane that its type has not"
+    if p.slice >= 2 * machine.slices or p.address + p.rows > machine.words:
+        return f"words {p.address} .. {p.address + p.rows - 1} of slice {p.slice} are not there"
+    if (p.lane if p.splat else p.lane + p.columns) > machine.lanes or (p.splat and p.columns != 1):
+        return f"lanes {p.lane} .. {p.lane + p.columns - 1} are not there"
+    if elements % p.view_columns or p.column + p.columns > p.view_columns:
+        return f"columns {p.column} .. {p.column + p.columns - 1} of {p.view_columns}"
+    if p.row + p.rows > elements // p.view_columns:
+        return f"rows {p.row} .. {p.row + p.rows - 1} of {elements // p.view_columns}"
+    return ""
+
+
+def tensor_problem(tensor: PortTensor, machine: Machine) -> str:
+    """Why the tensor cannot lie on ``machine`` as it says, or the empty text."""
+    if tensor.abi_dtype not in ABI_DTYPES:
+        return f"type {tensor.abi_dtype[:80]!r} is none of {', '.join(sorted(ABI_DTYPES))}"
+    elements = math.prod(tensor.shape)
+    if min(tensor.shape, default=0) < 0 or elements >= 1 << 40:
+        return f"shape {list(tensor.shape)}"
+    for i, piece in enumerate(tensor.pieces):
+        problem = _piece_problem(piece, elements, tensor.dtype.planes, machine)
+        if problem:
+            return f"piece {i}: {problem}"
+    return ""
 
 
 @dataclass(frozen=True)
