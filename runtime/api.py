@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,34 +49,20 @@ def load(path: Source, chip: str | None = None) -> Program:
     """Read a ``.lpu`` file.
 
     Raises:
-        InputError: TSP5xx, the file is damaged; TSP590, it is not for ``chip``, or, where that is None, for the preset
+        InputError: TSP5xx, the file is damaged; TSP521, it is not for ``chip``, or, where that is None, not for the preset
             whose name it carries.
     """
     from isa.binary import read
 
-    program = read(Path(path))
-    own = program.machine
-    preset = chip is None and (CHIPS / f"{own.name}.toml").is_file()
-    wanted = load_chip(own.name if preset else chip) if preset or chip else own
-    if own.abi_hash != wanted.abi_hash:
-        raise InputError(
-            590,
-            f"compiled for chip {own.name!r} ({own.abi_hash[:12]}), "
-            f"not for {wanted.name!r} ({wanted.abi_hash[:12]})",
-            where=str(path),
-            hint="compile the model again with --chip, or give the chip file it was compiled for",
-        )
+    program = read(path, None if chip is None else load_chip(chip))
+    name = program.machine.name
+    if chip is None and (CHIPS / f"{name}.toml").is_file():
+        preset = load_chip(name)
+        if preset.abi_hash != program.machine.abi_hash:
+            message = f"made for a chip called {name}, which is not the {name} of this version"
+            hint = "compile it again, or give its chip file with --chip"
+            raise InputError(521, message, where=str(path), hint=hint)
     return program
-
-
-def run(
-    program: Program | Source,
-    feeds: Mapping[str, Array],
-    output_names: Sequence[str] | None = None,
-    threads: int = 1,
-) -> list[Array]:
-    """Verify and run once; see ``Session.run``."""
-    return Session(program, threads).run(output_names, feeds)
 
 
 @dataclass(frozen=True, slots=True)

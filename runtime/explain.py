@@ -22,7 +22,7 @@ STAGES: Final = {
 
 CAUSES: Final[dict[int, str]] = {
     480: "The host ran out of memory. Compile with a smaller batch or sequence, or on a machine with more memory.",
-    590: "A program runs only on the chip it was compiled for: every latency of that chip is built into its schedule. "
+    521: "A program runs only on the chip it was compiled for: every latency of that chip is built into its schedule. "
     "Compile the model again for this chip, or name the chip file it was compiled for with --chip.",
     591: "The command takes a program (.lpu, .asm), and was given a model. Compile the model first.",
     650: "An input file is not one whole array in numpy's .npy format without pickled objects.",
@@ -38,6 +38,8 @@ CAUSES: Final[dict[int, str]] = {
     803: "The target of -o or --dump-dir cannot be written. Nothing was changed: files appear whole or not at all.",
     804: "An argument has another form than the command takes; the hint shows the form.",
     805: "A file given on the command line cannot be read, or is not text.",
+    806: "The benchmark compares with onnxruntime, which is not installed here; nothing else needs it.",
+    807: "The benchmark compiles in a process of its own, and that failed; its own error stands above.",
     950: "The schedule and the verifier disagree on the cycle in which the program ends.",
     999: "The toolkit failed in a way that nobody foresaw. The traceback is in the file that the message names.",
 }

@@ -33,7 +33,9 @@ def read_tensor(path: Path) -> Array:
             array = np.load(file, allow_pickle=False, max_header_size=10_000)
     except OSError as error:
         raise InputError(650, f"cannot read: {error.strerror or error}", where=where) from None
-    except (ValueError, EOFError, MemoryError, SyntaxError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # numpy evaluates the header and lets its tokenizer's errors out.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(650, f"not a whole .npy file: {reason}", where=where) from None
     return np.asarray(array)

@@ -5,44 +5,36 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from isa.errors import InputError, UsageError
+from isa.files import write_atomic
+
+CANNOT_WRITE: Final = 520
+"""What ``isa.files`` calls it."""
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an OSError inside into UsageError TSP803 about ``path``."""
+    """Turn a failure to write inside into UsageError TSP803 about ``path``: the command line named it."""
     try:
         yield
+    except InputError as error:
+        if error.number != CANNOT_WRITE:
+            raise
+        raise UsageError(803, error.message, where=str(path)) from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(803, f"cannot write: {reason}", where=str(path)) from None
+        reason = f"cannot be written: {error.strerror or error}"
+        raise UsageError(803, reason, where=str(path)) from None
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write beside, flush to disk, rename: ``path`` is the old file or the new one. Raises UsageError TSP803."""
+    """Write a file whole or not at all. Raises UsageError TSP803."""
     with writing(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o22)
-    os.umask(mask)
-    return mask
+        write_atomic(path, [data])
 
 
 def check_target(path: Path, *sources: Path) -> Path:
@@ -52,14 +44,14 @@ def check_target(path: Path, *sources: Path) -> Path:
     """
     folder = path.parent
     if not folder.is_dir():
-        raise UsageError(803, f"cannot write: there is no folder {folder}", where=str(path))
+        raise UsageError(803, f"cannot be written: there is no folder {folder}", where=str(path))
     if path.is_dir():
-        raise UsageError(803, "cannot write: it is a folder", where=str(path))
+        raise UsageError(803, "cannot be written: it is a folder", where=str(path))
     if not os.access(folder, os.W_OK):
-        raise UsageError(803, f"cannot write: folder {folder} is read-only", where=str(path))
+        raise UsageError(803, f"cannot be written: folder {folder} is read-only", where=str(path))
     for source in sources:
         if path.exists() and source.exists() and path.samefile(source):
-            raise UsageError(803, "cannot write: it is the file that is read", where=str(path))
+            raise UsageError(803, "cannot be written: it is the file that is read", where=str(path))
     return path
 
 

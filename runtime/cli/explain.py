@@ -10,7 +10,7 @@ from isa.errors import UsageError
 from runtime.cli.options import emit, examples, json_option
 
 
-@click.command("explain", epilog=examples("tspc explain TSP110", "tspc explain 590 --json"))
+@click.command("explain", epilog=examples("tspc explain TSP110", "tspc explain 521 --json"))
 @click.argument("code", metavar="TSPnnn")
 @json_option
 def command(code: str, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -33,9 +34,11 @@ def exit_code_of(error: BaseException, as_json: bool) -> int:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
         case BrokenPipeError():
-            # Whoever read our output has gone; Python would complain once more when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _abandon_stdout()
             return BROKEN_PIPE
+        case OSError(errno=errno.ENOSPC | errno.EIO, filename=None):
+            _abandon_stdout()
+            as_json = False
         case SystemExit():
             return error.code if isinstance(error.code, int) else 1
     numbered = as_numbered(error)
@@ -43,6 +46,11 @@ def exit_code_of(error: BaseException, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"error": numbered.to_dict()}))
     return numbered.exit_code
+
+
+def _abandon_stdout() -> None:
+    """Drop what is still buffered for a reader that is gone, or Python complains once more as it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_error(error: TspcError) -> None:
@@ -62,6 +70,8 @@ def as_numbered(error: BaseException) -> TspcError:
             return UsageError(801, error.format_message())
         case MemoryError():
             return LimitError(480, "the host is out of memory")
+        case OSError(errno=errno.ENOSPC | errno.EIO, filename=None):
+            return UsageError(803, f"cannot be written: {error.strerror}", where="standard output")
         case OSError() if error.filename is not None:
             reason = error.strerror or str(error)
             return InputError(805, f"cannot read: {reason}", where=str(error.filename))

@@ -22,16 +22,10 @@ def assembled(file: Path, chip: str | None) -> Program:
 
 
 def program_of(file: Path, chip: str | None) -> Program:
-    """The program of a ``.lpu`` or ``.asm`` file. Raises InputError, TSP590 if it is for another chip."""
+    """The program of a ``.lpu`` or ``.asm`` file. Raises InputError, TSP521 if it is for another chip."""
     if file.suffix.lower() in ASSEMBLY:
         return assembled(file, chip)
     if file.suffix.lower() == ".onnx":
         hint = f"compile it first: tspc compile {file} -o {file.stem}.lpu"
         raise InputError(591, "a model, not a program", where=str(file), hint=hint)
     return load(file, chip)
-
-
-def summary(program: Program) -> str:
-    """What a program is, in one line."""
-    name = dict(program.meta).get("model", "")
-    return f"{name or 'program'} for chip {program.machine.name}: {program.instructions:,} instructions"

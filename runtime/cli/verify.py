@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from isa.errors import VerifyError
 from runtime.cli.failures import Reported, print_error
 from runtime.cli.options import emit, examples, expected_chip_option, file_argument, json_option
 
@@ -25,15 +26,16 @@ def command(file: Path, chip: str | None, as_json: bool) -> None:
     from runtime.cli.programs import program_of
 
     program = program_of(file, chip)
-    errors = verify(program, collect=True)
-    if isinstance(errors, list):
+    try:
+        certificate = verify(program)
+    except VerifyError:
+        errors = verify(program, collect=True)
         if as_json:
             listed = [error.to_dict() for error in errors]
             emit(True, {"verified": False, "errors": listed, "error": listed[0]}, "")
         for error in errors:
             print_error(error)
-        raise Reported(errors[0].exit_code)
-    certificate = errors
+        raise Reported(errors[0].exit_code) from None
     data = {
         "verified": True,
         "chip": program.machine.name,
