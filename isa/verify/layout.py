@@ -1,0 +1,166 @@
+"""Rules about what is in memory before the first cycle and what is taken from it after the last.
+
+Constants and inputs must not share bytes; every byte of an output lies in a defined word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from isa.program import Piece, PortTensor
+from isa.verify import report
+from isa.verify.context import MAX_DISPATCHES, Bools, Context, Ints, ramp
+
+
+def initial(ctx: Context) -> dict[int, Bools]:
+    """Rules 334, 335 and 337: for each slice in use the ``[words]`` that are defined before cycle 0."""
+    sound = [_tensor(ctx, t, kind) for kind, t in _tensors(ctx)]
+    defined: dict[int, Bools] = {}
+    segments = _segments(ctx)
+    for segment in segments:
+        first, count = int(segment["address"]), int(segment["count"])
+        _words(ctx, defined, int(segment["slice"]))[first : first + count] = True
+    if all(sound):
+        _overlaps(ctx, defined)
+        for tensor in ctx.program.inputs:
+            for p in tensor.pieces:
+                _words(ctx, defined, p.slice)[p.address : p.address + p.rows] = True
+    return defined
+
+
+def outputs(ctx: Context, defined: dict[int, Bools]) -> None:
+    """Rule 336, once the words that are ``defined`` in the end are known."""
+    for tensor in ctx.program.outputs:
+        size = int(np.prod(tensor.shape, dtype=object))
+        covered = np.zeros((tensor.dtype.planes, size), np.bool_)
+        for p in tensor.pieces:
+            view = covered[p.plane].reshape(-1, p.view_columns)
+            view[p.row : p.row + p.rows, p.column : p.column + p.columns] = True
+            words = _words(ctx, defined, p.slice)[p.address : p.address + p.rows]
+            if not words.all():
+                address = p.address + int(words.argmin())
+                unit = ctx.machine.queue_names[p.slice]
+                why = f"word {address:#06x} of {unit} is read as output, but nothing defines it"
+                hint = "write it before the program ends"
+                report.refuse(ctx, 336, why, where=f"output {tensor.name!r}", hint=hint)
+        if not covered.all():
+            plane, element = (int(i[0]) for i in np.nonzero(~covered))
+            why = f"byte {plane} of element {element} is in none of its pieces"
+            report.refuse(ctx, 336, why, where=f"output {tensor.name!r}", hint="add a piece")
+
+
+def _tensors(ctx: Context) -> Iterator[tuple[str, PortTensor]]:
+    yield from (("input", t) for t in ctx.program.inputs)
+    yield from (("output", t) for t in ctx.program.outputs)
+
+
+def _words(ctx: Context, table: dict[int, Bools], q: int) -> Bools:
+    return table.setdefault(q, np.zeros(ctx.machine.words, np.bool_))
+
+
+def _segments(ctx: Context) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """Rule 334; the segments that are sound."""
+    m, table, data = ctx.machine, ctx.program.segments, ctx.program.data
+    q, address, count, first = (
+        table[n].astype(np.int64) for n in ("slice", "address", "count", "first")
+    )
+    lanes = data.shape[1] if data.ndim == 2 else -1
+    bad = (q >= 2 * m.slices) | (address + count > m.words) | (first + count > len(data))
+    if len(table) and lanes != m.lanes:
+        bad[:] = True
+    for i in np.flatnonzero(bad)[: report.CAP]:
+        where = f"segment {i} (slice {q[i]}, words {address[i]:#06x} + {count[i]})"
+        why = (
+            f"a slice has {m.words} words of {m.lanes} bytes; the program has data for {len(data)}"
+        )
+        report.refuse(ctx, 334, why, where=where, hint="place it inside, and give it data")
+    kept = np.flatnonzero(~bad & (count > 0))
+    place = q[kept] * m.words + address[kept]
+    order = np.argsort(place, kind="stable")
+    end = (place + count[kept])[order]
+    for i in np.flatnonzero(place[order][1:] < end[:-1])[: report.CAP]:
+        a, b = (int(kept[order[x]]) for x in (i, i + 1))
+        unit = m.queue_names[q[a]]
+        where = f"segment {b} ({unit}, words {address[b]:#06x} + {count[b]})"
+        why = f"it overlaps segment {a} (words {address[a]:#06x} + {count[a]})"
+        report.refuse(ctx, 334, why, where=where, hint="move one of them")
+    return table[kept]
+
+
+def _tensor(ctx: Context, tensor: PortTensor, kind: str) -> bool:
+    """Rule 337: whether a tensor's pieces lie inside it and inside the memory."""
+    m, where = ctx.machine, f"{kind} {tensor.name!r}"
+    size = int(np.prod(tensor.shape, dtype=object))
+    room = 2 * m.slices * m.words * m.lanes
+    if min(tensor.shape, default=1) < 0 or size * tensor.dtype.planes > room:
+        why = f"a tensor of shape {tensor.shape} is larger than the memory"
+        report.refuse(ctx, 337, why, where=where, hint="split it")
+        return False
+    sound = True
+    for i, p in enumerate(tensor.pieces):
+        problem = _piece(ctx, p, tensor, size)
+        if problem:
+            report.refuse(ctx, 337, f"piece {i}: {problem}", where=where, hint="correct the piece")
+            sound = False
+    return sound
+
+
+def _piece(ctx: Context, p: Piece, tensor: PortTensor, size: int) -> str:
+    """What is wrong with a piece, or nothing."""
+    m = ctx.machine
+    fields = (p.slice, p.address, p.plane, p.row, p.column, p.lane)
+    if min(fields) < 0 or min(p.rows, p.columns, p.view_columns) < 1:
+        return "negative or empty"
+    if p.view_columns > size or size % p.view_columns:
+        return f"{size} elements are no matrix of {p.view_columns} columns"
+    if p.column + p.columns > p.view_columns or (p.row + p.rows) * p.view_columns > size:
+        return f"rows {p.row} + {p.rows}, columns {p.column} + {p.columns} are outside the tensor"
+    if p.plane >= tensor.dtype.planes:
+        return f"plane {p.plane} of a type of {tensor.dtype.planes} bytes"
+    if p.slice >= 2 * m.slices or p.address + p.rows > m.words:
+        return f"slice {p.slice}, words {p.address:#06x} + {p.rows} are outside the memory"
+    if p.lane + p.columns > m.lanes:
+        return f"lanes {p.lane} + {p.columns} are outside the {m.lanes} of a word"
+    return "a splat has one column" if p.splat and p.columns != 1 else ""
+
+
+def _overlaps(ctx: Context, constants: dict[int, Bools]) -> None:
+    """Rule 335: inputs against constants, word by word, and against each other, lane by lane."""
+    m = ctx.machine
+    named = [(t.name, p) for t in ctx.program.inputs for p in t.pieces]
+    for name, p in named:
+        words = _words(ctx, constants, p.slice)[p.address : p.address + p.rows]
+        if words.any():
+            unit, address = m.queue_names[p.slice], p.address + int(words.argmax())
+            why = f"word {address:#06x} of {unit} is a constant"
+            report.refuse(ctx, 335, why, where=f"input {name!r}", hint="move one of them")
+    if not named:
+        return
+    rows = np.array([p.rows for _, p in named], np.int64)
+    lane = np.array([0 if p.splat else p.lane for _, p in named], np.int64)
+    width = np.array([m.lanes if p.splat else p.columns for _, p in named], np.int64)
+    start = np.array([(p.slice * m.words + p.address) * m.lanes for _, p in named]) + lane
+    _first_overlap(ctx, [n for n, _ in named], rows, start, width)
+
+
+def _first_overlap(ctx: Context, names: list[str], rows: Ints, start: Ints, width: Ints) -> None:
+    """Refuse the first two pieces that share a byte; row ``r`` of a piece is ``width`` bytes from ``start + r * lanes``."""
+    m = ctx.machine
+    if int(rows.sum()) > MAX_DISPATCHES:
+        report.refuse(ctx, 300, f"over {MAX_DISPATCHES} words of input pieces", where="the inputs")
+        return
+    begin = ramp(start, np.full(len(rows), m.lanes), rows)
+    owner = np.repeat(np.arange(len(rows)), rows)
+    order = np.argsort(begin, kind="stable")
+    begin, owner = begin[order], owner[order]
+    shared = np.flatnonzero(begin[1:] < (begin + width[owner])[:-1])
+    if not len(shared):
+        return
+    i = int(shared[0])
+    word, at = divmod(int(begin[i + 1]), m.lanes)
+    unit = m.queue_names[word // m.words]
+    why = f"lane {at} of word {word % m.words:#06x} of {unit} belongs to {names[owner[i]]!r} too"
+    where = f"input {names[owner[i + 1]]!r}"
+    report.refuse(ctx, 335, why, where=where, hint="move one of them")

@@ -1,0 +1,189 @@
+"""Rules about the slices: banks, and words that are defined before they are read.
+
+A word is defined from cycle -1 on if it is constant or input, else from the first write to it that becomes effective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from isa.instruction import REGISTRY
+from isa.verify import report
+from isa.verify.context import Bools, Context, Dispatches, Ints, collisions
+from isa.verify.queues import ports
+
+INDEXED: Final = ("gather", "scatter")
+NEVER: Final = np.int64(1) << 62
+BEFORE: Final = np.int64(-1)
+
+
+def touched(ctx: Context, bursts: Ints) -> tuple[Ints, Ints, Bools]:
+    """Of MEM bursts: the first word of the first dispatch, how many words follow that it may touch, and whether data decides."""
+    first, reach = np.zeros(len(bursts), np.int64), np.zeros(len(bursts), np.int64)
+    by_data = np.zeros(len(bursts), np.bool_)
+    for name in ("read", "write", *INDEXED):
+        here = ctx.opcode[bursts] == REGISTRY[name].opcode
+        chosen = bursts[here]
+        if name in INDEXED:
+            first[here] = ctx.operand(name, "base", chosen)
+            reach[here], by_data[here] = ctx.operand(name, "limit", chosen), True
+        else:
+            first[here] = ctx.operand(name, "address", chosen)
+    return first, reach, by_data
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """Dispatches of one port of a slice, and the words that each may touch: ``first .. first + reach``.
+
+    ``by_data`` marks gathers and scatters; None if there are none.
+    """
+
+    dispatches: Dispatches
+    first: Ints
+    reach: Ints
+    by_data: Bools | None
+
+    @staticmethod
+    def of(ctx: Context, bursts: Ints) -> Accesses:
+        """The accesses of some MEM bursts."""
+        first, reach, by_data = touched(ctx, bursts)
+        d = ctx.dispatches(bursts)
+        step = np.where(by_data, 0, ctx.stride[bursts])
+        mixed = d.values(by_data) != 0 if by_data.any() else None
+        return Accesses(d, d.values(first, step), d.values(reach), mixed)
+
+
+class Slices:
+    """When each word of each slice is defined."""
+
+    def __init__(self, ctx: Context, initial: dict[int, Bools]) -> None:
+        self.ctx = ctx
+        reading, writing = (p[ctx.queue[p] < 2 * ctx.machine.slices] for p in ports(ctx))
+        both = np.intersect1d(reading, writing)
+        self.reading, self.writing = np.setdiff1d(reading, both), np.setdiff1d(writing, both)
+        self.initial = initial
+
+    def check(self) -> dict[int, Bools]:
+        """Rules 330 to 333; the words of every slice in use that are defined in the end."""
+        self._effects()
+        ctx, defined = self.ctx, dict(self.initial)
+        slices = np.arange(2 * ctx.machine.slices + 1)
+        cuts = [np.searchsorted(ctx.queue[p], slices) for p in (self.reading, self.writing)]
+        for q in range(2 * ctx.machine.slices):
+            read, write = (
+                Accesses.of(ctx, p[c[q] : c[q + 1]])
+                for p, c in zip((self.reading, self.writing), cuts, strict=True)
+            )
+            if len(read.first) or len(write.first):
+                ready = self._ready(q, write)
+                self._words(read, ready)
+                self._ranges(read, ready)
+                self._ranges(write, ready)
+                self._banks(read, write)
+                defined[q] = ready < NEVER
+        return defined
+
+    def _effects(self) -> None:
+        """Rule 331: one write a slice and cycle becomes effective."""
+        ctx, w = self.ctx, self.writing
+        start = ctx.cycle[w] + ctx.d_func[w]
+        for i, k, j, n in collisions(ctx.queue[w], start, ctx.interval[w], ctx.count[w]):
+            a, b = int(w[i]), int(w[j])
+            if ctx.opcode[a] == ctx.opcode[b]:
+                continue  # of one instruction: dispatched in one cycle, which is rule 312's
+            cycle = int(start[i]) + k * report.step(ctx, a)
+            why = f"{report.other(ctx, a, k)} also becomes effective in cycle {cycle}"
+            where = report.place(ctx, b, n)
+            report.refuse(ctx, 331, why, where=where, hint="move one of them by a cycle")
+
+    def _ready(self, q: int, write: Accesses) -> Ints:
+        ready = np.full(self.ctx.machine.words, NEVER)
+        if q in self.initial:
+            ready[self.initial[q]] = BEFORE
+        plain = slice(None) if write.by_data is None else ~write.by_data
+        effective = write.dispatches.cycle[plain] + self.ctx.machine.timing("mem_write")
+        np.minimum.at(ready, write.first[plain], effective)
+        return ready
+
+    def _words(self, read: Accesses, ready: Ints) -> None:
+        """Rule 332."""
+        late = ready[read.first] > read.dispatches.cycle
+        if read.by_data is not None:
+            late &= ~read.by_data
+        for burst, k, index in read.dispatches.firsts(late):
+            self._undefined(332, burst, k, int(read.first[index]), ready)
+
+    def _undefined(self, rule: int, burst: int, k: int, address: int, ready: Ints) -> None:
+        ctx = self.ctx
+        when, cycle = int(ready[address]), report.cycle(ctx, burst, k)
+        why = f"nothing defines word {address:#06x} of {report.unit(ctx, burst)}"
+        hint = "write it before, or make it a constant or an input"
+        if when < NEVER:
+            delta = when - cycle
+            why = (
+                f"word {address:#06x} of {report.unit(ctx, burst)} is defined from cycle {when} on,"
+                f" {report.cycles(delta)} later, by {self._writer(int(ctx.queue[burst]), address, when)}"
+            )
+            hint = report.shift(delta, "write")
+        report.refuse(ctx, rule, why, where=report.place(ctx, burst, k), hint=hint)
+
+    def _writer(self, q: int, address: int, when: int) -> str:
+        ctx = self.ctx
+        access = Accesses.of(ctx, self.writing[ctx.queue[self.writing] == q])
+        d = access.dispatches
+        match = access.first == address
+        match &= d.cycle + ctx.machine.timing("mem_write") == when
+        return report.other(ctx, *d.who(int(np.flatnonzero(match)[0])))
+
+    def _ranges(self, access: Accesses, ready: Ints) -> None:
+        """Rule 333: the whole range of a gather or scatter is defined when its first dispatch comes."""
+        ctx = self.ctx
+        if access.by_data is None:
+            return
+        bursts = np.intersect1d(access.dispatches.bursts, ctx.bursts(*INDEXED))
+        base, limit, _ = touched(ctx, bursts)
+        latest = range_maximum(ready, base, limit + 1)
+        for i in np.flatnonzero(latest > ctx.cycle[bursts])[: report.CAP]:
+            low, high = int(base[i]), int(base[i] + limit[i])
+            address = low + int(ready[low : high + 1].argmax())
+            self._undefined(333, int(bursts[i]), 0, address, ready)
+
+    def _banks(self, read: Accesses, write: Accesses) -> None:
+        """Rule 330."""
+        size = max(1, self.ctx.machine["mem.words"])
+        r, w = read.dispatches, write.dispatches
+        if not len(r):
+            return
+        at = np.searchsorted(r.cycle, w.cycle)
+        at[at == len(r)] = 0
+        both = np.flatnonzero(r.cycle[at] == w.cycle)
+        at = at[both]
+        low, high = read.first[at] // size, (read.first[at] + read.reach[at]) // size
+        first, reach = write.first[both], write.reach[both]
+        clash = (first // size <= high) & (low <= (first + reach) // size)
+        for i in np.flatnonzero(clash)[: report.CAP]:
+            (a, k), (b, n) = r.who(int(at[i])), w.who(int(both[i]))
+            bank = int(max(low[i], first[i] // size))
+            why = f"{report.other(self.ctx, a, k)} uses bank {bank} in the same cycle"
+            hint = "move one of them by a cycle, or to the other bank"
+            report.refuse(self.ctx, 330, why, where=report.place(self.ctx, b, n), hint=hint)
+
+
+def range_maximum(values: Ints, start: Ints, length: Ints) -> Ints:
+    """``values[start : start + length].max()`` for every pair, by tables of maxima over powers of two."""
+    tables, width = [values], 1
+    while 2 * width <= int(length.max()):
+        table = tables[-1]
+        tables.append(np.maximum(table[:-width], table[width:]))
+        width *= 2
+    level = np.floor(np.log2(length)).astype(np.int64)
+    out = np.empty(len(start), np.int64)
+    for i, table in enumerate(tables):
+        here = level == i
+        tail = start[here] + length[here] - (1 << i)
+        out[here] = np.maximum(table[start[here]], table[tail])
+    return out

@@ -1,0 +1,52 @@
+"""Rules about queues: what is dispatched when, and when the program ends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isa.instruction import BY_OPCODE, DType
+from isa.verify import report
+from isa.verify.context import Context, Ints, collisions
+
+
+def ports(ctx: Context) -> tuple[Ints, Ints]:
+    """For each opcode number: whether it uses a MEM queue's read port (1), write port (2), or the queue (3)."""
+    table = np.full(int(ctx.opcode.max(initial=0)) + 1, 3, np.int64)
+    for code in ctx.opcodes:
+        table[code] = {"read": 1, "write": 2}.get(BY_OPCODE[int(code)].port, 3)
+    mask = table[ctx.opcode]
+    return np.flatnonzero(mask & 1), np.flatnonzero(mask & 2)
+
+
+def dispatch(ctx: Context) -> None:
+    """Rule 312: one dispatch a queue and cycle; a MEM queue's read and write ports count apart."""
+    reading, writing = ports(ctx)
+    mem = ctx.queue < 2 * ctx.machine.slices
+    writing = writing[mem[writing]]
+    bursts = np.concatenate([reading, writing])
+    group = ctx.queue[bursts] * 2
+    group[len(reading) :] += 1
+    args = (ctx.cycle[bursts], ctx.interval[bursts], ctx.count[bursts])
+    for i, k, j, n in collisions(group, *args):
+        a, b = int(bursts[i]), int(bursts[j])
+        why = f"{report.unit(ctx, a)} dispatches {report.other(ctx, a, k)} in the same cycle"
+        hint = "move one of them by a cycle, or widen an interval"
+        report.refuse(ctx, 312, why, where=report.place(ctx, b, n), hint=hint)
+
+
+def cost(ctx: Context, bursts: Ints) -> Ints:
+    """Cycles for which an ``abc`` keeps its plane: 1 for int8, a cycle each ``fp16_k`` rows for fp16."""
+    rows, dtype = ctx.operand("abc", "rows", bursts), ctx.operand("abc", "dtype", bursts)
+    return np.where(dtype == DType.F16, -(-rows // max(1, ctx.machine["mxm.fp16_k"])), 1)
+
+
+def total_cycles(ctx: Context) -> int:
+    """The cycle in which everything is done: the last result, and the superlanes' stagger.
+
+    A dispatch is done ``max(1, d_func)`` cycles later, an ``abc`` when its plane is free again.
+    """
+    busy = np.maximum(1, ctx.d_func)
+    bursts = ctx.bursts("abc")
+    busy[bursts] = cost(ctx, bursts)
+    end = int((ctx.last + busy).max(initial=0))
+    return end + ctx.machine.timing("stagger")
