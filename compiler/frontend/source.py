@@ -62,10 +62,11 @@ def _read_whole(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(100, f"cannot be opened: {reason}", where=str(path)) from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise InputError(100, "is not a regular file", where=str(path))
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(100, "is not a regular file", where=str(path))
         if status.st_size > MODEL_BYTES:
             raise LimitError(
                 401, f"has {status.st_size} bytes; at most {MODEL_BYTES}", where=str(path)
