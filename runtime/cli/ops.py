@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import click
 
 from runtime.cli.options import emit, examples, json_option
@@ -15,12 +17,9 @@ def command(as_json: bool) -> None:
     from runtime.report import aligned
 
     ops = supported_ops()
-    header = tuple(key for key in ops[0])
-    rows = [header, *(tuple(_text(op[key]) for key in header) for op in ops)]
+    rows = [("operator", "opsets", "element types", "limits")]
+    for op in ops:
+        opsets, dtypes = cast("tuple[list[int], list[str]]", (op["opsets"], op["dtypes"]))
+        span = "-".join(str(opset) for opset in opsets)
+        rows.append((str(op["op"]), span, " ".join(dtypes), str(op["limits"])))
     emit(as_json, {"ops": ops}, aligned(rows, indent=""))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return " ".join(str(part) for part in value)
-    return str(value)
