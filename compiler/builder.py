@@ -49,6 +49,7 @@ class Builder:
     constants: dict[str, Constant] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     uses: Mapping[str, int] = field(default_factory=dict)
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
     _depths: dict[str, int] = field(default_factory=dict)
     _literals: dict[tuple[bytes, Shape, str], str] = field(default_factory=dict)
@@ -195,7 +196,7 @@ class Builder:
         for output in outputs:
             tensor = self.resolve(output.tensor)
             if tensor not in self.nodes:
-                tensor = self._identity(tensor, output.name)
+                tensor = self._identity(tensor, output)
             results.append(GraphOutput(output.name, tensor, output.abi_dtype))
         needed = {output.tensor for output in results}
         kept: list[Node] = []
@@ -209,11 +210,13 @@ class Builder:
         tensors = {name: t for name, t in self.tensors.items() if name in needed or name in fed}
         return Graph(self.name, tuple(self.inputs), tuple(results), tuple(kept), tensors, constants)
 
-    def _identity(self, source: str, output: str) -> str:
-        name = self._own(output)
+    def _identity(self, source: str, output: GraphOutput) -> str:
+        name = self._own(output.name)
         tensor = self.tensors[source]
         self.tensors[name] = Tensor(name, tensor.shape, tensor.dtype)
-        self.nodes[name] = Node(name, "Identity", (source,), (name,), {}, (output,))
+        self.nodes[name] = Node(
+            name, "Identity", (source,), (name,), {}, self.origins.get(output.tensor, ())
+        )
         return name
 
 
@@ -226,7 +229,9 @@ def rewrite(graph: Graph, visit: Visit) -> Graph:
     uses = {name: len(nodes) for name, nodes in consumers.items()}
     for output in graph.outputs:
         uses[output.tensor] += 1
-    builder = Builder(graph.name, uses=uses, reserved=frozenset(graph.tensors))
+    origins = {node.output: node.origin for node in graph.nodes}
+    reserved = frozenset(graph.tensors)
+    builder = Builder(graph.name, uses=uses, origins=origins, reserved=reserved)
     for given in graph.inputs:
         builder.add_input(given)
     for constant in graph.constants.values():

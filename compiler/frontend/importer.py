@@ -105,13 +105,11 @@ class Importer:
                 builder=self.builder,
             )
             entry.convert(call)
+            scope.update((node.output[index], result) for index, result in call.results.items())
         except (UnsupportedError, ShapeError) as error:
             self._problem(node, title, opset, operands, error.message)
-        except (IndexError, ValueError, KeyError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._problem(node, title, opset, operands, f"malformed: {error}")
-        else:
-            for index, result in call.results.items():
-                scope[node.output[index]] = result
 
     def _problem(
         self, node: NodeProto, title: str, opset: int, operands: list[str | None], reason: str

@@ -16,7 +16,8 @@ from compiler.graph import Array, Attr, Constant, Shape
 from isa.errors import InputError
 
 NEWEST_OPSET = 26
-_VALUE_ELEMENTS = 1 << 24
+VALUE_ELEMENTS = 1 << 22
+"""Largest operand that the compiler reads to decide a shape or an order."""
 
 
 class UnsupportedError(InputError):
@@ -75,7 +76,7 @@ class Call:
         if not self.is_constant(index):
             raise UnsupportedError(f"{what} (operand {index}) depends on an input of the model")
         constant = self.builder.constants[self.inputs[index]]
-        if constant.tensor.size > _VALUE_ELEMENTS:
+        if constant.tensor.size > VALUE_ELEMENTS:
             raise UnsupportedError(f"{what} (operand {index}) has {constant.tensor.size} elements")
         return constant.value()
 

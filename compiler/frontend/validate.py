@@ -26,6 +26,7 @@ def validate(model: ModelProto) -> None:
         LimitError: TSP402 more than `NODES` nodes or deeper than `NESTING`.
     """
     graph = model.graph
+    _check_text(model)
     if graph.sparse_initializer:
         raise InputError(105, f"weight '{graph.sparse_initializer[0].values.name}' is sparse")
     names = [value.name for value in graph.input]
@@ -36,6 +37,32 @@ def validate(model: ModelProto) -> None:
     _once([*(tensor.name for tensor in graph.initializer), *taken], "value")
     _once([value.name for value in graph.output], "output")
     _Counter(model).check()
+
+
+def _check_text(model: ModelProto) -> None:
+    """Protobuf gives bytes in place of text that is not UTF-8: TSP105."""
+    graphs = [model.graph]
+    nodes = [*(node for function in model.functions for node in function.node)]
+    texts: list[object] = [item.domain for item in model.opset_import]
+    for function in model.functions:
+        texts += [function.name, function.domain, *function.input, *function.output]
+        texts += [*function.attribute, *(item.name for item in function.attribute_proto)]
+        texts += [item.domain for item in function.opset_import]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            nodes += graph.node
+            texts += [graph.name, *(tensor.name for tensor in graph.initializer)]
+            for value in [*graph.input, *graph.output]:
+                texts += [value.name, *(d.dim_param for d in value.type.tensor_type.shape.dim)]
+            continue
+        node = nodes.pop()
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        for attribute in node.attribute:
+            texts += [attribute.name, attribute.ref_attr_name, attribute.t.name]
+        graphs += _subgraphs(node)
+    if any(isinstance(text, bytes) for text in texts):
+        raise InputError(105, "a name in the model is not UTF-8 text", hint="the file is damaged")
 
 
 def _once(names: Iterable[str], what: str) -> None:

@@ -87,6 +87,8 @@ def _external(proto: TensorProto, tensor: Tensor, folder: DataFolder | None) -> 
     entries = {entry.key: entry.value for entry in proto.external_data}
     if len(entries) != len(proto.external_data):
         raise _malformed(tensor.name, "names an external data field twice")
+    if any(isinstance(text, bytes) for pair in entries.items() for text in pair):
+        raise _malformed(tensor.name, "has external data fields that are not UTF-8 text")
     file = folder.open(entries.get("location", ""))
     offset = _count(tensor.name, entries.get("offset", "0"))
     length = _count(tensor.name, entries.get("length", str(tensor.nbytes)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.builder import Builder
+from compiler.builder import EAGER_BYTES, Builder
 from compiler.graph import Array, Constant, DType, Graph, GraphInput, Node, Tensor
 from isa.errors import InputError
 
@@ -14,7 +14,8 @@ _INT32 = np.iinfo(np.int32)
 def narrow_int64(graph: Graph) -> Graph:
     """Inputs, constants and results of dtype i64 become i32; what the user feeds and gets stays i64.
 
-    The host checks the range of what is fed. Raises TSP123 for a constant that does not fit.
+    The host checks the range of what is fed. A constant that does not fit raises TSP123,
+    here or, if it is large, when it is looked at.
     """
     builder = Builder(graph.name, reserved=frozenset(graph.tensors))
     for given in graph.inputs:
@@ -44,7 +45,8 @@ def _narrow(constant: Constant) -> Constant:
             )
         return wide.astype(np.int32)
 
-    return Constant.of(tensor.name, load())
+    narrow = Constant(Tensor(tensor.name, tensor.shape, DType.I32), load)
+    return Constant.of(tensor.name, load()) if tensor.nbytes <= EAGER_BYTES else narrow
 
 
 def _narrow_cast(node: Node) -> Node:

@@ -17,7 +17,7 @@ def _same(call: Call) -> None:
 
 @onnx_op("Identity")
 def _identity(call: Call) -> None:
-    call.alias(call.inputs[0])
+    call.done("Identity", call.inputs)
 
 
 @onnx_op("IsInf", since=10, limits="both signs are detected")

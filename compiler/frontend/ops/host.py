@@ -7,11 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from compiler.builder import LIMIT_BYTES
-from compiler.frontend.registry import Call, UnsupportedError, onnx_op
+from compiler.frontend.registry import VALUE_ELEMENTS, Call, UnsupportedError, onnx_op
 from compiler.graph import Array, Constant
 from isa.errors import LimitError
-
-_LIST_ELEMENTS = 1 << 24
 
 
 @onnx_op("Constant", limits="tensors and numbers")
@@ -56,9 +54,9 @@ def _range(call: Call) -> None:
     if delta == 0 or not np.isfinite([start, limit, delta]).all():
         raise UnsupportedError("the step is 0 or a bound is not finite")
     count = max(0, int(np.ceil((float(limit) - float(start)) / float(delta))))
-    if count > _LIST_ELEMENTS:
+    if count > VALUE_ELEMENTS:
         raise LimitError(
-            403, f"node '{call.name}' (Range) makes {count} elements; at most {_LIST_ELEMENTS}"
+            403, f"node '{call.name}' (Range) makes {count} elements; at most {VALUE_ELEMENTS}"
         )
     call.constant((start + np.arange(count, dtype=start.dtype) * delta).astype(start.dtype))
 

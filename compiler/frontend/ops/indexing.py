@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.frontend.registry import Call, UnsupportedError, onnx_op
+from compiler.frontend.registry import VALUE_ELEMENTS, Call, UnsupportedError, onnx_op
 from compiler.graph import Array, DType
 
 
@@ -29,6 +29,8 @@ def _slice(call: Call) -> None:
     for axis, start, end, step in sorted(zip(axes, starts, ends, steps, strict=True)):
         chosen = range(*slice(start, end, step).indices(shape[axis]))
         if step < 0:
+            if len(chosen) > VALUE_ELEMENTS:
+                raise UnsupportedError(f"{len(chosen)} elements are reversed")
             indices = call.builder.literal(np.array(chosen, dtype=np.int64))
             source = call.emit("Take", [source, indices], axis=axis)
             chosen = range(len(chosen))
