@@ -1,0 +1,266 @@
+"""What a program in the making already uses and defines, so that bursts can be added without breaking any rule.
+
+Legality does not depend on data, and, but for the matrix planes, adding a burst never makes another one illegal: it defines
+more and overwrites values, no more. The planes' order is checked anew after every addition.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emulator.reference_matrix import Matrix
+from emulator.reference_units import StepError
+from isa.instruction import Bytes, DType, Instruction
+from isa.machine import Machine
+from isa.ops.mem import Gather, Read, Scatter, Write
+from isa.ops.mxm import Activate, Activation, InstallWeights, LoadWeights
+from isa.program import BurstList
+
+NEVER = 1 << 30
+
+
+@dataclass
+class Effects:
+    """What one instruction reads and makes, found by executing it on nothing; it is an ``isa.instruction.Port``."""
+
+    machine: Machine
+    reads: list[tuple[int, int, int]] = field(default_factory=list)  # stream, planes, delay
+    alus: list[tuple[int, int, int]] = field(default_factory=list)  # ALU, planes, delay
+    puts: list[tuple[int, int]] = field(default_factory=list)  # stream, planes
+    result: int = 0  # planes of the ALU's output
+    position: int = 0
+
+    def __post_init__(self) -> None:
+        m = self.machine
+        self.memory = np.zeros((m.words, m.lanes), np.uint8)
+        accumulators = np.zeros((m["mxm.acc_rows"], m.lanes), np.uint32)
+        empty = np.zeros((m.lanes, m.lanes), np.uint16)
+        enabled = np.zeros(m.lanes, np.bool_)
+        self.plane: Any = SimpleNamespace(
+            buffer=empty, weights=empty, enabled=enabled, accumulators=accumulators
+        )
+
+    def stream(self, stream: int, planes: int, delay: int = 0) -> Bytes:
+        self.reads.append((stream, planes, delay))
+        return np.zeros((planes, self.machine.lanes), np.uint8)
+
+    def alu(self, index: int, planes: int, delay: int = 0) -> Bytes:
+        self.alus.append((index, planes, delay))
+        return np.zeros((planes, self.machine.lanes), np.uint8)
+
+    def put(self, stream: int, data: Bytes) -> None:
+        self.puts.append((stream, len(data)))
+
+    def produce(self, data: Bytes) -> None:
+        self.result = len(data)
+
+    def store(self, address: Any, data: Bytes) -> None:
+        pass
+
+    def activate(self, sent: Any) -> None:
+        pass
+
+    def products(self) -> Activation:
+        lanes = np.zeros(self.machine.lanes, np.uint16)
+        plane = self.plane
+        return Activation(DType.I8, lanes, 0, self.machine.lanes, plane.weights, plane.enabled)
+
+
+@lru_cache(maxsize=4096)
+def effects_of(machine: Machine, instr: Instruction) -> Effects:
+    """The effects of ``instr``."""
+    found = Effects(machine)
+    instr.execute(found)
+    return found
+
+
+class Board:
+    """Cycles ``0 .. horizon - 1`` of every queue, port, stream register and ALU, and when each word is first defined."""
+
+    def __init__(self, machine: Machine, horizon: int) -> None:
+        self.machine = machine
+        self.horizon = horizon
+        shape = (2 * machine.streams, machine.positions, horizon)
+        self.known = np.zeros(shape, np.bool_)
+        self.landed = np.zeros(shape, np.bool_)
+        self.outputs = np.zeros((machine["vxm.alus"], horizon), np.int8)
+        self.busy = np.zeros((machine.queues, horizon), np.int8)  # 1 read or any, 2 write
+        self.banks = np.zeros((2, 2 * machine.slices, horizon), np.int64)  # by port; a bit a bank
+        self.effective = np.zeros((2 * machine.slices, horizon), np.bool_)
+        self.defined = np.full((2 * machine.slices, machine.words), NEVER)
+        self.bursts = BurstList()
+        self.words: list[tuple[int, int, npt.NDArray[np.uint8]]] = []
+        self.matrix: list[tuple[int, int, Instruction]] = []
+        self.undo: list[tuple[npt.NDArray[Any], Any, Any]] = []
+
+    def mark(self) -> tuple[int, int, int, int]:
+        """A state to go back to."""
+        return len(self.undo), len(self.bursts.rows), len(self.words), len(self.matrix)
+
+    def rollback(self, mark: tuple[int, int, int, int]) -> None:
+        """Forget everything since ``mark``."""
+        while len(self.undo) > mark[0]:
+            array, index, old = self.undo.pop()
+            array[index] = old
+        del self.bursts.rows[mark[1] :], self.words[mark[2] :], self.matrix[mark[3] :]
+
+    def _set(self, array: npt.NDArray[Any], index: Any, value: Any) -> None:
+        self.undo.append((array, index, np.copy(array[index])))
+        array[index] = value
+
+    def constant(self, slice_: int, address: int, words: npt.NDArray[np.uint8]) -> None:
+        """Words that are defined from the beginning."""
+        self._set(self.defined, (slice_, slice(address, address + len(words))), 0)
+        self.words.append((slice_, address, words))
+
+    def place(
+        self,
+        queue: int,
+        cycle: int,
+        instr: Instruction,
+        count: int = 1,
+        interval: int = 1,
+        stride: int = 0,
+        *,
+        shorten: bool = False,
+    ) -> int:
+        """Add a burst; returns its count, 0 if it breaks a rule. With ``shorten``, up to the repeat that would break one."""
+        start = self.mark()
+        placed = 0
+        for step in range(count):
+            before = self.mark()
+            if not self._instance(queue, cycle + step * interval, advanced(instr, step * stride)):
+                self.rollback(before)
+                break
+            placed += 1
+        if (placed < count and not shorten) or not placed or not self._matrix_in_order(start):
+            self.rollback(start)
+            return 0
+        node = len(self.bursts.rows) % 3
+        self.bursts.add(queue, cycle, instr, placed, interval, stride, node)
+        return placed
+
+    def _instance(self, queue: int, t: int, instr: Instruction) -> bool:
+        m = self.machine
+        latency = m.timing(instr.timing) if instr.timing else 0
+        if t < 0 or t + latency + m.positions * m["streams.hop"] >= self.horizon:
+            return False
+        claim = 2 if instr.port == "write" else 1
+        if self.busy[queue, t] & (claim if instr.port else 3):
+            return False
+        self._set(self.busy, (queue, t), self.busy[queue, t] | (claim if instr.port else 3))
+        if instr.unit == "MEM" and not self._memory(queue, t, instr, latency):
+            return False
+        if instr.unit == "MXM":
+            self.matrix.append((t, (queue - m.mxm_queue) // 3, instr))
+        position = m.queue_positions[queue]
+        try:
+            found = effects_of(m, instr)
+        except IndexError:
+            return False
+        if not all(self.readable(s, n, position, t - d) for s, n, d in found.reads):
+            return False
+        for alu, planes, delay in found.alus:
+            if t < delay or self.outputs[alu, t - delay] != planes:
+                return False
+        if found.result:
+            self._set(self.outputs, (queue - m.vxm_queue, t + latency), found.result)
+        return all(self._put(s, n, position, t + latency) for s, n in found.puts)
+
+    def readable(self, stream: int, planes: int, position: int, cycle: int) -> bool:
+        """Whether an aligned group holds a value there and then."""
+        inside = stream % self.machine.streams + planes <= self.machine.streams
+        if not inside or stream % self.machine.streams % planes or not 0 <= cycle < self.horizon:
+            return False
+        return bool(self.known[stream : stream + planes, position, cycle].all())
+
+    def _put(self, stream: int, planes: int, position: int, cycle: int) -> bool:
+        m = self.machine
+        inside = stream % m.streams + planes <= m.streams
+        if not inside or stream % m.streams % planes:
+            return False
+        group = slice(stream, stream + planes)
+        if self.landed[group, position, cycle].any():
+            return False
+        self._set(self.landed, (group, position, cycle), True)
+        positions = (
+            np.arange(position, m.positions) if stream < m.streams else np.arange(position + 1)
+        )
+        cycles = cycle + m["streams.hop"] * np.abs(positions - position)
+        self._set(self.known, (group, positions, cycles), True)
+        return True
+
+    def _memory(self, queue: int, t: int, instr: Instruction, latency: int) -> bool:
+        m = self.machine
+        if isinstance(instr, Read | Write):
+            base, count = instr.address, 1
+        else:
+            assert isinstance(instr, Gather | Scatter)
+            base, count = instr.base, instr.limit + 1
+        if base < 0 or base + count > m.words:
+            return False
+        reads = not isinstance(instr, Write)
+        if reads and (self.defined[queue, base : base + count] > t).any():
+            return False
+        size, port = m["mem.words"], int(instr.port == "write")
+        banks = sum(1 << b for b in range(base // size, (base + count - 1) // size + 1))
+        if self.banks[1 - port, queue, t] & banks:
+            return False
+        self._set(self.banks, (port, queue, t), banks)
+        if port:
+            if self.effective[queue, t + latency]:
+                return False
+            self._set(self.effective, (queue, t + latency), True)
+            if isinstance(instr, Write):
+                first = min(int(self.defined[queue, base]), t + latency)
+                self._set(self.defined, (queue, base), first)
+        return True
+
+    def _matrix_in_order(self, start: tuple[int, int, int, int]) -> bool:
+        """Whether all matrix instructions, in the order of their cycles, keep the planes' rules."""
+        if len(self.matrix) == start[3]:
+            return True
+        matrix, m = Matrix(self.machine), self.machine
+        dispatches, landings = defaultdict(list), defaultdict(list)
+        for t, plane, instr in self.matrix:
+            dispatches[t].append((plane, instr))
+            latency = m["mxm.array_latency"]
+            if not isinstance(instr, Activate):
+                latency = m.timing(instr.timing)
+            landings[t + latency].append((plane, instr))
+        try:
+            for t in sorted(dispatches.keys() | landings.keys()):
+                for plane, instr in landings[t]:
+                    self._land(matrix, plane, instr, t)
+                for plane, instr in dispatches[t]:
+                    matrix.check(plane, instr, t)
+                matrix.shift()
+        except StepError:
+            return False
+        return True
+
+    def _land(self, matrix: Matrix, plane: int, instr: Instruction, t: int) -> None:
+        nothing = effects_of(self.machine, instr)
+        if isinstance(instr, LoadWeights):
+            columns = [instr.column + g * instr.spread for g in range(instr.groups)]
+            matrix.load(plane, instr, dict.fromkeys(columns, nothing.plane.buffer[0]))
+        elif isinstance(instr, InstallWeights):
+            matrix.install(plane, instr, nothing.plane, t)
+        elif isinstance(instr, Activate):
+            matrix.planes[plane].emerging = replace(nothing.products(), dtype=DType(instr.dtype))
+
+
+def advanced(instr: Instruction, by: int) -> Instruction:
+    """``instr`` with its strided operand moved on."""
+    names = [o.name for o in instr.operands if o.strided]
+    if not names or not by:
+        return instr
+    changed: Instruction = replace(instr, **{names[0]: getattr(instr, names[0]) + by})  # type: ignore[type-var]
+    return changed

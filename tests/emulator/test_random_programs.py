@@ -1,0 +1,102 @@
+"""What the generator of random programs promises: validity, coverage, and the same program every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emulator.reference import ReferenceInterpreter
+from isa.errors import InternalError
+from isa.instruction import REGISTRY, DType
+from isa.machine import load_chip
+from isa.program import Program, sort_bursts
+from tests.emulator.random_programs import VECTORS, random_inputs, random_program, vxm_variants
+
+TINY = load_chip("tiny")
+SINGLE_CHIP = {name for name, cls in REGISTRY.items() if cls.unit != "C2C" and not cls.word_only}
+
+
+def test_a_seed_gives_one_program() -> None:
+    a, b = random_program(5, TINY), random_program(5, TINY)
+    assert a.bursts.tobytes() == b.bursts.tobytes()
+    assert a.data.tobytes() == b.data.tobytes()
+    assert a.inputs == b.inputs
+    assert a.outputs == b.outputs
+    assert a.bursts.tobytes() != random_program(6, TINY).bursts.tobytes()
+
+
+def test_seeds_in_a_row_have_every_instruction_on_every_type() -> None:
+    """Matrix instructions on both types, VXM ones on all their types; conversions to all types, saturating or not."""
+    seen: set[tuple[int, ...]] = set()
+    names: set[str] = set()
+    for seed in range(-(-len(vxm_variants()) // VECTORS)):
+        program = random_program(seed, TINY)
+        for i in range(len(program.bursts)):
+            instr = program.instruction(i)
+            names.add(instr.mnemonic)
+            fields = ("dtype", "to", "saturate")
+            seen.add((instr.opcode, *(getattr(instr, f, -1) for f in fields)))
+    assert names == SINGLE_CHIP
+    for variant in vxm_variants():
+        key = [REGISTRY[variant["name"]].opcode, variant["dtype"]]
+        assert (*key, variant.get("to", -1), variant.get("saturate", -1)) in seen, variant
+    for name in ("lw", "iw", "abc", "acc"):
+        for dtype in (DType.I8, DType.F16):
+            assert (REGISTRY[name].opcode, dtype, -1, -1) in seen
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_program_runs_and_writes_what_it_reads_back(seed: int) -> None:
+    program = random_program(seed, TINY)
+    reference = ReferenceInterpreter(program)
+    outputs, trace = reference.run(random_inputs(seed, program))
+    assert trace.instructions == program.instructions
+    assert set(outputs) == {t.name for t in program.outputs}
+    again, same = ReferenceInterpreter(program).run(random_inputs(seed, program))
+    assert same == trace
+    assert all(again[k].tobytes() == v.tobytes() for k, v in outputs.items())
+
+
+def moved(program: Program, index: int, by: int) -> Program:
+    """``program`` with one burst dispatched ``by`` cycles later."""
+    bursts = program.bursts.copy()
+    bursts["cycle"][index] += by
+    return Program(
+        program.machine,
+        sort_bursts(bursts),
+        program.segments,
+        program.data,
+        program.inputs,
+        program.outputs,
+        program.nodes,
+    )
+
+
+def test_verifier_accepts_what_the_generator_makes() -> None:
+    verify = pytest.importorskip("isa.verify").verify
+    for seed in range(30):
+        program = random_program(seed, TINY)
+        cycles = ReferenceInterpreter(program).run(random_inputs(seed, program))[1].cycles
+        assert verify(program).cycles == cycles
+
+
+def test_what_the_reference_cannot_give_a_meaning_the_verifier_refuses() -> None:
+    """A burst moved by a cycle or two mostly breaks a program: then both say so, or neither does."""
+    isa_verify = pytest.importorskip("isa.verify")
+    from isa.errors import VerifyError
+
+    rng, broken = np.random.RandomState(0), 0
+    for seed in range(20):
+        program = random_program(seed, TINY)
+        for _ in range(6):
+            by = int(rng.choice([-2, -1, 1, 2]))
+            mutant = moved(program, rng.randint(len(program.bursts)), by)
+            try:
+                ReferenceInterpreter(mutant).run(random_inputs(seed, mutant))
+            except InternalError:
+                broken += 1
+                with pytest.raises(VerifyError):
+                    isa_verify.verify(mutant)
+            else:
+                isa_verify.verify(mutant)
+    assert broken > 30
