@@ -30,13 +30,14 @@ def _chunks(program: Program) -> Iterator[bytes | memoryview]:
     """The file in pieces; the constants are not copied."""
     _check_indices(program, "")
     runs, words = encode(program.bursts, program.machine)
+    data = program.data if len(program.data) else program.data.reshape(0, program.machine.lanes)
     arrays = {
         "facts": np.frombuffer(encode_facts(program), np.uint8),
         "queues": runs.view("<u4").reshape(-1, 2),
         "code": words.astype("<u8", copy=False),
         "nodes": np.ascontiguousarray(program.bursts["node"], "<u4"),
         "segments": np.ascontiguousarray(program.segments, SEGMENT).view("<u4").reshape(-1, 4),
-        "data": np.ascontiguousarray(program.data, np.uint8),
+        "data": np.ascontiguousarray(data, np.uint8),
     }
     sections = {
         name: Section(array.shape, array.reshape(-1).view(np.uint8))

@@ -87,7 +87,7 @@ class _Reader:
         raise InputError(518, f"facts: {path} is not {wanted}", where=self.where)
 
     def integer(self, value: Any, path: str) -> int:
-        if type(value) is not int or abs(value) >= 1 << 63:
+        if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
             self.fail(path, "a 64-bit integer")
         return value
 

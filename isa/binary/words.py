@@ -149,6 +149,12 @@ def _check_order(bursts: npt.NDArray[np.void], machine: Machine) -> Ints:
     return wait
 
 
+def check_bursts(bursts: npt.NDArray[np.void], machine: Machine) -> None:
+    """Raise ``InputError`` TSP511, TSP513 or TSP514 unless the bursts have an encoding."""
+    _check_order(bursts, machine)
+    _check_fields(bursts, machine)
+
+
 def encode(
     bursts: npt.NDArray[np.void], machine: Machine
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint64]]:
@@ -264,8 +270,7 @@ def decode(
     for name, value, once in zip(_REPEAT_FIELDS, values, _ONCE, strict=True):
         bursts[name] = once
         bursts[name][owners] = value
-    _check_order(bursts, machine)
-    _check_fields(bursts, machine)
+    check_bursts(bursts, machine)
     return bursts
 
 

@@ -1,0 +1,194 @@
+"""One line of assembly: canonical dispatches by one regular expression, every other line by the grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from isa.assembly.errors import AssemblyError
+from isa.assembly.syntax import GRAMMAR
+from isa.instruction import REGISTRY
+
+if TYPE_CHECKING:
+    from lark import Lark, Token, Tree
+
+CANONICAL: Final = re.compile(
+    r"@([0-9]+) ([A-Z0-9]+_[A-Za-z0-9.]+): ([a-z0-9]+)(?: ([^ ;\"](?:[^;\"]*?[^ ,;\"])?))?"
+    r"(?: x([0-9]+))?(?: /([0-9]+))?(?: ([+-][0-9]+))?(?: !([0-9]+))?"
+)
+CONSTANT: Final = re.compile(r"[A-Za-z0-9+/]+=*")
+_MNEMONIC: Final = re.compile(
+    r"\s*(?:@\S*\s+)?[A-Z0-9]+_[A-Za-z0-9.]+\s*:\s*([A-Za-z_][A-Za-z_0-9]*)"
+)
+_MEANINGS: Final = {
+    "$END": "the end of the line",
+    "UINT": "a number",
+    "INT": "a signed number",
+    "STREAM": "a stream (E3)",
+    "SOURCE": "a source (E3, W4~2, alu5, #1.5)",
+    "DTYPE": "a type (f32)",
+    "QUEUE": "a queue (MEM_E17)",
+    "CYCLE": "a cycle (@120)",
+    "COUNT": "a count (x128)",
+    "INTERVAL": "an interval (/2)",
+    "STRIDE": "a stride (+1)",
+    "NODE": "a node (!4)",
+    "STRING": 'a "text"',
+    "EAST": "an eastward stream (E3)",
+    "WEST": "a westward stream (W3)",
+    "BITS32": "imm=0x...",
+    "NAME": "a name",
+    "SHAPE": "a shape ([1,128])",
+    "RANGE": "a range (0..9)",
+    "SPAN": "first+number (0+16)",
+    "BASE64": "base64 text",
+}
+_SYNTAX, _UNKNOWN = 201, 202
+
+
+class Word(NamedTuple):
+    """A piece of a line and its column (from 1)."""
+
+    text: str
+    column: int
+
+
+class Dispatch(NamedTuple):
+    """An instruction as it stands in text; suffixes that are absent are empty."""
+
+    cycle: Word
+    queue: Word
+    mnemonic: str
+    positional: Sequence[Word]
+    results: Sequence[Word]
+    times: Word
+    interval: Word
+    stride: Word
+    node: Word
+
+
+class Directive(NamedTuple):
+    """A directive: its name without the dot, and its words with their terminals."""
+
+    name: str
+    words: Sequence[tuple[str, Word]]
+
+
+NOTHING: Final = Word("", 0)
+
+
+@cache
+def parser() -> Lark:
+    """The grammar's parser, made when first needed: importing lark takes a while."""
+    from lark import Lark
+
+    return Lark(
+        GRAMMAR.read_text(),
+        start="line",
+        parser="lalr",
+        lexer="contextual",
+        maybe_placeholders=False,
+    )
+
+
+def parse_fast(line: str) -> Dispatch | Directive | None:
+    """A dispatch or constant in canonical form; None for every other line, right or wrong.
+
+    The columns of a dispatch are not known (0).
+    """
+    if line.startswith(".data ") and CONSTANT.fullmatch(line, 6):
+        return Directive("data", [("BASE64", Word(line[6:], 7))])
+    match = CANONICAL.fullmatch(line)
+    if not match:
+        return None
+    cycle, queue, mnemonic, operands, *suffixes = match.groups(default="")
+    positional, _, results = operands.partition(" -> ")
+    if not positional.isprintable() or "->" in results or mnemonic not in REGISTRY:
+        return None
+    times, interval, stride, node = (Word(s, 0) for s in suffixes)
+    return Dispatch(
+        Word(cycle, 0),
+        Word(queue, 0),
+        mnemonic,
+        [Word(w, 0) for w in positional.split(", ")] if positional else [],
+        [Word(w, 0) for w in results.split(", ")] if results else [],
+        times,
+        interval,
+        stride,
+        node,
+    )
+
+
+def parse_line(line: str, number: int, where: str) -> Dispatch | Directive | None:
+    """A line by the grammar; None for a blank one. Raises ``AssemblyError`` TSP201, TSP202."""
+    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+    named = _MNEMONIC.match(line)
+    if named and named[1] not in REGISTRY:
+        close = get_close_matches(named[1], REGISTRY, 1)
+        hint = f"did you mean {close[0]}?" if close else f"instructions: {', '.join(REGISTRY)}"
+        message, column = f"no instruction {named[1]!r}", named.start(1) + 1
+        raise AssemblyError(
+            _UNKNOWN, message, line=number, column=column, text=line, where=where, hint=hint
+        )
+    try:
+        tree = parser().parse(line)
+    except UnexpectedInput as error:
+        column = error.column
+        found = "the end of the line"
+        wanted: set[str] = set()
+        if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+            found = repr(str(error.token))
+        if isinstance(error, UnexpectedToken):
+            wanted = set(error.accepts or error.expected)
+            column = len(line.rstrip()) + 1 if error.token.type == "$END" else column
+        if isinstance(error, UnexpectedCharacters):
+            found, wanted = repr(line[column - 1 : column]), set(error.allowed or ())
+        message = f"unexpected {found}; expected {_expected(wanted)}"
+        raise AssemblyError(
+            _SYNTAX, message, line=number, column=column, text=line, where=where
+        ) from None
+    if not tree.children:
+        return None
+    child = tree.children[0]
+    return _dispatch(child) if child.data == "dispatch" else _directive(child)  # type: ignore[union-attr,arg-type]
+
+
+def _expected(terminals: set[str]) -> str:
+    """The terminals in the reader's words; keywords as they are written."""
+    known = {t.name: t.pattern.value for t in parser().terminals}
+    words = sorted({_MEANINGS.get(t) or f"{known.get(t, t)!r}" for t in terminals - {"COMMENT"}})
+    return ", ".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _word(token: Token, skip: int = 0) -> Word:
+    return Word(str(token)[skip:], token.column or 0)
+
+
+def _dispatch(tree: Tree[Token]) -> Dispatch:
+    parts = {
+        "CYCLE": NOTHING,
+        "COUNT": NOTHING,
+        "INTERVAL": NOTHING,
+        "NODE": NOTHING,
+        "STRIDE": NOTHING,
+    }
+    mnemonic, positional, results = "", [], []
+    for child in tree.children:
+        if isinstance(child, str):
+            parts[child.type] = _word(child, child.type not in ("QUEUE", "STRIDE"))
+        else:
+            mnemonic = child.data
+            tokens = [t for t in child.children if isinstance(t, str)]
+            positional = [_word(t) for t in tokens if t.type not in ("EAST", "WEST")]
+            results = [_word(t) for t in tokens if t.type in ("EAST", "WEST")]
+    order = ("COUNT", "INTERVAL", "STRIDE", "NODE")
+    suffixes = (parts[name] for name in order)
+    return Dispatch(parts["CYCLE"], parts["QUEUE"], mnemonic, positional, results, *suffixes)
+
+
+def _directive(tree: Tree[Token]) -> Directive:
+    return Directive(tree.data, [(t.type, _word(t)) for t in tree.children if isinstance(t, str)])
