@@ -25,6 +25,11 @@ Bools = npt.NDArray[np.bool_]
 
 MAX_CYCLE: Final = 1 << 40
 MAX_DISPATCHES: Final = 1 << 25
+MAX_OF_QUEUE: Final = 1 << 22
+MAX_STREAM_VALUES: Final = 1 << 27
+"""Limits on a program: cycles; dispatches in all and of one queue; byte planes that they read and put."""
+PART: Final = 1 << 22
+"""How many values are held at a time."""
 _SPAN: Final = MAX_CYCLE << 1
 
 
@@ -48,6 +53,32 @@ def firsts(count: Ints, indices: Ints) -> list[tuple[int, int, int]]:
     return [(int(o), int(r), int(p)) for o, r, p in zip(owner[at], k, at, strict=True)]
 
 
+def between(base: Ints, step: Ints, count: Ints, low: int, high: int) -> tuple[Ints, Ints, Ints]:
+    """The part of progressions in ``[low, high)``: which have one, its first repeat, and its length."""
+    first = np.clip(-((base - low) // step), 0, count)
+    end = np.clip(-((base - high) // step), 0, count)
+    which = np.flatnonzero(end > first)
+    return which, first[which], (end - first)[which]
+
+
+def windows(
+    base: Ints, step: Ints, count: Ints, unit: int = 1
+) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Progressions cut at multiples of ``unit`` into ranges of at most ``PART`` values, each as from ``between``."""
+    if not len(base):
+        return
+    low = int(base.min()) // unit * unit
+    stack = [(low, int((base + (count - 1) * step).max()) + 1)]
+    while stack:
+        low, high = stack.pop()
+        which, first, n = between(base, step, count, low, high)
+        if int(n.sum()) <= PART or high - low <= unit:
+            yield which, first, n
+        else:
+            middle = low + max(unit, (high - low) // 2 // unit * unit)
+            stack += [(middle, high), (low, middle)]
+
+
 def collisions(
     group: Ints, start: Ints, step: Ints, count: Ints
 ) -> Iterator[tuple[int, int, int, int]]:
@@ -64,22 +95,34 @@ def collisions(
     member = np.zeros(len(first), np.bool_)
     member[1:] |= overlap
     member[:-1] |= overlap
-    chosen = order[member]
-    n = count[chosen]
-    values = ramp(first[member], step[chosen], n)
+    chosen, base = order[member], first[member]
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    for which, skipped, n in windows(base, step[chosen], count[chosen]):
+        stride = step[chosen[which]]
+        for i, k, j, m in _equal(base[which] + skipped * stride, stride, n):
+            pair = int(chosen[which[i]]), int(chosen[which[j]])
+            found.setdefault(pair, (k + int(skipped[i]), m + int(skipped[j])))
+        if len(found) >= CAP:
+            break
+    for (a, b), (k, m) in found.items():
+        yield a, k, b, m
+
+
+def _equal(base: Ints, step: Ints, count: Ints) -> Iterator[tuple[int, int, int, int]]:
+    """Equal values, as ``collisions`` yields them."""
+    values = ramp(base, step, count)
     ordered = np.sort(values)
     if not (ordered[1:] == ordered[:-1]).any():
         return
     by_value = np.argsort(values, kind="stable")
     ordered = values[by_value]
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
-    ends = np.cumsum(n)
+    ends = np.cumsum(count)
     i, j = (np.searchsorted(ends, by_value[same + d], "right") for d in (0, 1))
-    for at in np.sort(np.unique(i * len(n) + j, return_index=True)[1])[:CAP]:
-        a, b = (
-            int(by_value[same[at] + d]) - int(ends[x[at]] - n[x[at]]) for d, x in ((0, i), (1, j))
-        )
-        yield int(chosen[i[at]]), a, int(chosen[j[at]]), b
+    for at in np.sort(np.unique(i * len(base) + j, return_index=True)[1])[:CAP]:
+        a, b = int(i[at]), int(j[at])
+        k, n = (int(by_value[same[at] + d]) - int(ends[x] - count[x]) for d, x in ((0, a), (1, b)))
+        yield a, k, b, n
 
 
 @dataclass(frozen=True)

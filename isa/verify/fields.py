@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from isa.instruction import BY_OPCODE, DType, Instruction, Kind, Operand
+from isa.fields import complaint, field_range, out_of_range
+from isa.instruction import BY_OPCODE, DType, Instruction, Operand, SourceKind
 from isa.verify import effects, report
-from isa.verify.context import MAX_CYCLE, MAX_DISPATCHES, Bools, Context, Ints
+from isa.verify.context import MAX_CYCLE, MAX_DISPATCHES, MAX_OF_QUEUE, Bools, Context, Ints
 from isa.verify.effects import PLANES
 
 MAX_STRIDE: Final = 1 << 32
@@ -45,36 +46,37 @@ def structure(ctx: Context) -> None:
     every = np.arange(len(ctx))
     _numbers(ctx, every)
     _order(ctx)
-    known = np.zeros(len(ctx), np.bool_)
     for code in ctx.opcodes:
         cls = BY_OPCODE.get(int(code))
         bursts = np.flatnonzero(ctx.opcode == code)
         if cls is None or not effects.known(cls):
-            name = "" if cls is None else cls.mnemonic
-            why = f"{name!r} is not executed by a queue" if name else "no such instruction"
-            hint = WORD_ONLY.get(name, "")
-            rule = 309 if name in LINKS else 301
-            if name in LINKS:
-                why, hint = f"{name!r} needs a second chip", "this program is for one chip"
-            flag(ctx, rule, bursts, np.ones(len(bursts), np.bool_), why, hint)
+            _not_executed(ctx, "" if cls is None else cls.mnemonic, bursts)
             continue
-        known[bursts] = True
         _queue(ctx, cls, bursts)
         for column, operand in enumerate(cls.operands):
             _field(ctx, operand, bursts, column)
         if not any(o.strided for o in cls.operands):
-            hint = "leave the stride 0"
             bad = (ctx.stride[bursts] != 0) & (ctx.count[bursts] > 1)
-            flag(ctx, 307, bursts, bad, f"{cls.mnemonic} has no operand that advances", hint)
+            why = f"{cls.mnemonic} has no operand that advances"
+            flag(ctx, 307, bursts, bad, why, "leave the stride 0")
     names = len(ctx.program.nodes)
     flag(ctx, 308, every, ctx.node >= names, f"the program has {names} nodes", "add the name")
+
+
+def _not_executed(ctx: Context, name: str, bursts: Ints) -> None:
+    """Refuse bursts of what no queue of a single chip executes; ``name`` is empty for an unknown opcode."""
+    rule, why, hint = 301, "no such instruction", ""
+    if name in LINKS:
+        rule, why, hint = 309, f"{name} needs a second chip", "this program is for one chip"
+    elif name:
+        why, hint = f"{name} shapes other bursts, and is none itself", WORD_ONLY.get(name, "")
+    flag(ctx, rule, bursts, np.ones(len(bursts), np.bool_), why, hint)
 
 
 def _numbers(ctx: Context, every: Ints) -> None:
     flag(ctx, 303, every, ctx.cycle < 0, "the first cycle is 0")
     flag(ctx, 303, every, ctx.count < 1, "a burst has at least one dispatch", "leave it out")
-    slow = (ctx.interval < 1) & (ctx.count > 1)
-    hint = "give it an interval of 1 or more"
+    slow, hint = ctx.interval < 1, "give it an interval of 1 or more"
     flag(ctx, 303, every, slow, "a queue dispatches once a cycle", hint)
     far = ctx.cycle.astype(np.float64) + (ctx.count - 1.0) * ctx.interval.astype(np.float64)
     why = f"a program ends before cycle 2**{MAX_CYCLE.bit_length() - 1}"
@@ -84,6 +86,12 @@ def _numbers(ctx: Context, every: Ints) -> None:
         hint = "split it"
         why = f"{total:.0f} dispatches; {MAX_DISPATCHES} are verified at most"
         report.refuse(ctx, 300, why, where="the program", hint=hint)
+        return
+    each = np.bincount(ctx.queue, ctx.count) if len(ctx) else np.zeros(1)
+    if each.max() > MAX_OF_QUEUE:
+        why = f"{each.max():.0f} dispatches; {MAX_OF_QUEUE} of a queue are verified at most"
+        where = report.unit(ctx, int((ctx.queue == each.argmax()).argmax()))
+        report.refuse(ctx, 300, why, where=where, hint="split it")
 
 
 def _order(ctx: Context) -> None:
@@ -114,21 +122,16 @@ def _queue(ctx: Context, cls: type[Instruction], bursts: Ints) -> None:
 
 
 def _field(ctx: Context, operand: Operand, bursts: Ints, column: int) -> None:
-    low, high = operand.limits
-    match operand.kind:
-        case Kind.STREAM:
-            high = min(high, 2 * ctx.machine.streams - 1)
-        case Kind.STREAM_OR_NONE:
-            high = min(high, ctx.machine.streams)
-        case Kind.DTYPE:
-            high = len(DType) - 1
+    low, high = field_range(operand, ctx.machine)
     value = ctx.args[bursts, column]
-    why = f"{operand.name} is one of {low} .. {high}"
-    bad = (value < low) | (value > high)
-    flag(ctx, 305, bursts, bad, why)
+    bad = out_of_range(operand, value, ctx.machine)
+    for burst in bursts[bad][: report.CAP]:
+        why = complaint(operand, int(ctx.args[burst, column]), ctx.machine)
+        report.refuse(ctx, 305, why, where=report.place(ctx, int(burst)), hint="correct it")
     if operand.strided:
         stride, count = ctx.stride[bursts], ctx.count[bursts]
         end = value + (count - 1.0) * np.where(count > 1, stride, 0).astype(np.float64)
+        why = f"{operand.name} leaves {low} .. {high} on the way"
         wide = ~bad & ((end < low) | (end > high) | (np.abs(stride) > MAX_STRIDE) & (count > 1))
         flag(ctx, 305, bursts, wide, why, "shorten the burst, or start it elsewhere", last=True)
 
@@ -233,13 +236,11 @@ def _vector(ctx: Context) -> None:
             why = f"{cls.mnemonic} needs a large ALU, one of VXM_0 .. VXM_{large - 1}"
             flag(ctx, 321, bursts, small, why, "move it there")
     for s in effects.vxm_sources(ctx):
-        flag(ctx, 320, s.bursts, s.kind == 0, "a source is missing", "name a stream or an ALU")
+        stream, alu = s.kind == SourceKind.STREAM, s.kind == SourceKind.ALU
+        absent = s.kind == SourceKind.NONE
+        flag(ctx, 320, s.bursts, absent, "a source is missing", "name a stream or an ALU")
         why = f"an operand is delayed by at most {delay} cycles"
-        late = (s.delay > delay) & ((s.kind == 1) | (s.kind == 2))
+        late = (s.delay > delay) & (stream | alu)
         flag(ctx, 322, s.bursts, late, why, "pass it through a mov")
-        bad = (s.kind == 3) & (immediates == 0)
+        bad = (s.kind == SourceKind.IMMEDIATE) & (immediates == 0)
         flag(ctx, 323, s.bursts, bad, "this chip has no immediates", "stream the constant")
-        bad = (s.kind == 1) & (s.unit >= 2 * m.streams)
-        flag(ctx, 306, s.bursts, bad, f"the chip has {m.streams} streams a direction")
-        bad = (s.kind == 2) & (s.unit >= m["vxm.alus"])
-        flag(ctx, 306, s.bursts, bad, f"the VXM has {m['vxm.alus']} ALUs")

@@ -5,11 +5,12 @@ Constants and inputs must not share bytes; every byte of an output lies in a def
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from isa.program import Piece, PortTensor
+from isa.program import PortTensor, tensor_problem
 from isa.verify import report
 from isa.verify.context import MAX_DISPATCHES, Bools, Context, Ints, ramp
 
@@ -33,8 +34,7 @@ def initial(ctx: Context) -> dict[int, Bools]:
 def outputs(ctx: Context, defined: dict[int, Bools]) -> None:
     """Rule 336, once the words that are ``defined`` in the end are known."""
     for tensor in ctx.program.outputs:
-        size = int(np.prod(tensor.shape, dtype=object))
-        covered = np.zeros((tensor.dtype.planes, size), np.bool_)
+        covered = np.zeros((tensor.dtype.planes, math.prod(tensor.shape)), np.bool_)
         for p in tensor.pieces:
             view = covered[p.plane].reshape(-1, p.view_columns)
             view[p.row : p.row + p.rows, p.column : p.column + p.columns] = True
@@ -91,39 +91,14 @@ def _segments(ctx: Context) -> np.ndarray[tuple[int], np.dtype[np.void]]:
 
 def _tensor(ctx: Context, tensor: PortTensor, kind: str) -> bool:
     """Rule 337: whether a tensor's pieces lie inside it and inside the memory."""
-    m, where = ctx.machine, f"{kind} {tensor.name!r}"
-    size = int(np.prod(tensor.shape, dtype=object))
-    room = 2 * m.slices * m.words * m.lanes
-    if min(tensor.shape, default=1) < 0 or size * tensor.dtype.planes > room:
-        why = f"a tensor of shape {tensor.shape} is larger than the memory"
-        report.refuse(ctx, 337, why, where=where, hint="split it")
-        return False
-    sound = True
-    for i, p in enumerate(tensor.pieces):
-        problem = _piece(ctx, p, tensor, size)
-        if problem:
-            report.refuse(ctx, 337, f"piece {i}: {problem}", where=where, hint="correct the piece")
-            sound = False
-    return sound
-
-
-def _piece(ctx: Context, p: Piece, tensor: PortTensor, size: int) -> str:
-    """What is wrong with a piece, or nothing."""
     m = ctx.machine
-    fields = (p.slice, p.address, p.plane, p.row, p.column, p.lane)
-    if min(fields) < 0 or min(p.rows, p.columns, p.view_columns) < 1:
-        return "negative or empty"
-    if p.view_columns > size or size % p.view_columns:
-        return f"{size} elements are no matrix of {p.view_columns} columns"
-    if p.column + p.columns > p.view_columns or (p.row + p.rows) * p.view_columns > size:
-        return f"rows {p.row} + {p.rows}, columns {p.column} + {p.columns} are outside the tensor"
-    if p.plane >= tensor.dtype.planes:
-        return f"plane {p.plane} of a type of {tensor.dtype.planes} bytes"
-    if p.slice >= 2 * m.slices or p.address + p.rows > m.words:
-        return f"slice {p.slice}, words {p.address:#06x} + {p.rows} are outside the memory"
-    if p.lane + p.columns > m.lanes:
-        return f"lanes {p.lane} + {p.columns} are outside the {m.lanes} of a word"
-    return "a splat has one column" if p.splat and p.columns != 1 else ""
+    problem = tensor_problem(tensor, m)
+    room = 2 * m.slices * m.words * m.lanes
+    if not problem and math.prod(tensor.shape) * tensor.dtype.planes > room:
+        problem = f"shape {list(tensor.shape)} is larger than the memory"
+    if problem:
+        report.refuse(ctx, 337, problem, where=f"{kind} {tensor.name!r}", hint="correct it")
+    return not problem
 
 
 def _overlaps(ctx: Context, constants: dict[int, Bools]) -> None:

@@ -7,13 +7,22 @@ upstream, its own position included, on its diagonal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 
 from isa.verify import effects, report
-from isa.verify.context import Context, Ints, collisions, firsts, ramp
+from isa.verify.context import (
+    MAX_STREAM_VALUES,
+    Context,
+    Ints,
+    between,
+    collisions,
+    firsts,
+    ramp,
+    windows,
+)
 
 NEAR: Final = 64
 """How many cycles from a missed reader a value is looked for."""
@@ -52,22 +61,29 @@ class Ends:
         step = ctx.interval[bursts] * m.positions
         return Ends(bursts, stream, time, place, key, step, ctx.count[bursts], delay)
 
-    def keys(self, part: slice) -> Ints:
-        """Keys of all dispatches of some entries."""
-        return ramp(self.key[part], self.step[part], self.count[part])
+    def part(self, stream: int) -> Ends:
+        """The entries of one stream."""
+        a, b = np.searchsorted(self.stream, (stream, stream + 1))
+        return Ends(*(getattr(self, f.name)[a:b] for f in fields(self)))
+
+    def keys(self, which: Ints, skipped: Ints, count: Ints) -> Ints:
+        """Keys of ``count`` dispatches of some entries, after the first ``skipped``."""
+        step = self.step[which]
+        return ramp(self.key[which] + skipped * step, step, count)
 
 
 def check(ctx: Context) -> None:
     """Rules 340 and 341."""
     made = Ends.of(ctx, effects.puts(ctx), ctx.d_func)
     taken = Ends.of(ctx, effects.reads(ctx), np.zeros(len(ctx), np.int64))
+    values = sum(float(e.count.astype(np.float64).sum()) for e in (made, taken))
+    if values > MAX_STREAM_VALUES:
+        why = f"{values:.0f} values are read and put; {MAX_STREAM_VALUES} are verified at most"
+        report.refuse(ctx, 300, why, where="the program", hint="split it")
+        return
     _double(ctx, made)
-    streams = np.arange(2 * ctx.machine.streams + 1)
-    put_at, read_at = np.searchsorted(made.stream, streams), np.searchsorted(taken.stream, streams)
-    for s in streams[:-1]:
-        reads = slice(read_at[s], read_at[s + 1])
-        if reads.start < reads.stop:
-            _arrivals(ctx, int(s), made, slice(put_at[s], put_at[s + 1]), taken, reads)
+    for stream in np.unique(taken.stream):
+        _arrivals(ctx, int(stream), made.part(stream), taken.part(stream))
 
 
 def _double(ctx: Context, made: Ends) -> None:
@@ -82,26 +98,28 @@ def _double(ctx: Context, made: Ends) -> None:
         report.refuse(ctx, 340, why, where=report.place(ctx, b, n), hint=hint)
 
 
-def _arrivals(
-    ctx: Context, stream: int, made: Ends, puts: slice, taken: Ends, reads: slice
-) -> None:
+def _arrivals(ctx: Context, stream: int, made: Ends, taken: Ends) -> None:
     """Every read of one stream against every put."""
-    keys = made.keys(puts)
-    keys.sort()
-    wanted = taken.keys(reads)
-    at = np.searchsorted(keys, wanted, "right") - 1
-    floor = wanted - np.repeat(taken.place[reads], taken.count[reads])
-    found = at >= 0
-    found[found] = keys[at[found]] >= floor[found]
-    if found.all():
-        return
-    for i, k, _ in firsts(taken.count[reads], np.flatnonzero(~found)):
-        _miss(ctx, stream, made, puts, taken, reads.start + i, k)
+    own = len(made.key)
+    key, step = np.concatenate((made.key, taken.key)), np.concatenate((made.step, taken.step))
+    count = np.concatenate((made.count, taken.count))
+    for which, skipped, n in windows(key, step, count, ctx.machine.positions):
+        puts, reads = which < own, which >= own
+        keys = made.keys(which[puts], skipped[puts], n[puts])
+        keys.sort()
+        entries, n_read = which[reads] - own, n[reads]
+        wanted = taken.keys(entries, skipped[reads], n_read)
+        at = np.searchsorted(keys, wanted, "right") - 1
+        found = at >= 0
+        upstream = wanted - np.repeat(taken.place[entries], n_read)
+        found[found] = keys[at[found]] >= upstream[found]
+        if found.all():
+            continue
+        for i, k, _ in firsts(n_read, np.flatnonzero(~found)):
+            _miss(ctx, stream, made, taken, int(entries[i]), k + int(skipped[reads][i]))
 
 
-def _miss(
-    ctx: Context, stream: int, made: Ends, puts: slice, taken: Ends, entry: int, k: int
-) -> None:
+def _miss(ctx: Context, stream: int, made: Ends, taken: Ends, entry: int, k: int) -> None:
     """Refuse one read, with the value that came closest to it."""
     m = ctx.machine
     burst, place = int(taken.bursts[entry]), int(taken.place[entry])
@@ -110,19 +128,20 @@ def _miss(
     unit = report.position_name(m, int(ctx.position[burst]))
     why = f"nothing is on {name} at {unit} in cycle {cycle}"
     hint = f"put a value on {name} upstream of {unit}"
-    keys = made.keys(puts)
-    diagonal, wanted = keys // m.positions, cycle - m["streams.hop"] * place
-    upstream = keys - diagonal * m.positions <= place
-    near = np.flatnonzero(upstream & (np.abs(diagonal - wanted) <= NEAR))
-    if len(near):
-        off = diagonal[near] - wanted
-        best = near[np.lexsort((-keys[near], np.abs(off)))[0]]
-        delta = int(diagonal[best]) - wanted
-        i, repeat, _ = firsts(made.count[puts], best[None])[0]
-        maker = int(made.bursts[puts.start + i])
+    wanted = cycle - m["streams.hop"] * place
+    low, high = ((wanted + n) * m.positions for n in (-NEAR, NEAR + 1))
+    which, skipped, n = between(made.key, made.step, made.count, low, high)
+    keys = made.keys(which, skipped, n)
+    off = keys // m.positions - wanted
+    upstream = np.flatnonzero(keys % m.positions <= place)
+    if len(upstream):
+        best = upstream[np.lexsort((-keys[upstream], np.abs(off[upstream])))[0]]
+        i, repeat, _ = firsts(n, best[None])[0]
+        maker, delta = int(made.bursts[which[i]]), int(off[best])
         side = "later" if delta > 0 else "earlier"
-        why += f"; the value of {report.other(ctx, maker, repeat)} passes {report.cycles(abs(delta))} {side}"
+        passing = report.other(ctx, maker, repeat + int(skipped[i]))
+        why += f"; the value of {passing} passes {report.cycles(abs(delta))} {side}"
         hint = report.shift(delta, report.mnemonic(ctx, maker))
-    elif len(keys) and not upstream.any():
+    elif len(made.place) and int(made.place.min()) > place:
         hint = f"{name} is driven downstream of {unit} only; use the other direction"
     report.refuse(ctx, 341, why, where=report.place(ctx, burst, k), hint=hint)
