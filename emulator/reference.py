@@ -97,8 +97,9 @@ class ReferenceInterpreter:
         self.landings = defaultdict(list)
         self.agenda: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for index, burst in enumerate(self.program.bursts):
-            if burst["count"] < 1 or burst["interval"] < 1 or burst["cycle"] < 0:
-                message = "count and interval start at 1, cycles at 0"
+            whole = burst["count"] >= 1 and burst["interval"] >= 1 and burst["cycle"] >= 0
+            if not whole or burst["queue"] >= self.machine.queues:
+                message = "count and interval start at 1, cycles at 0, and the queue must exist"
                 raise InternalError(BAD_BURST, message, where=f"burst {index}")
             self.agenda[int(burst["cycle"])].append((index, 0))
 
