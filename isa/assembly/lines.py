@@ -14,6 +14,7 @@ from isa.instruction import REGISTRY
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
+    from lark.exceptions import UnexpectedInput
 
 CANONICAL: Final = re.compile(
     r"@([0-9]+) ([A-Z0-9]+_[A-Za-z0-9.]+): ([a-z0-9]+)(?: ([^ ;\"](?:[^;\"]*?[^ ,;\"])?))?"
@@ -23,6 +24,8 @@ CONSTANT: Final = re.compile(r"[A-Za-z0-9+/]+=*")
 _MNEMONIC: Final = re.compile(
     r"\s*(?:@\S*\s+)?[A-Z0-9]+_[A-Za-z0-9.]+\s*:\s*([A-Za-z_][A-Za-z_0-9]*)"
 )
+_DOTTED: Final = re.compile(r"\s*(\.\w*)")
+DIRECTIVES: Final = re.findall(r"^\w+: \"(\.\w+)\"", GRAMMAR.read_text(), re.MULTILINE)
 _MEANINGS: Final = {
     "$END": "the end of the line",
     "UINT": "a number",
@@ -122,31 +125,31 @@ def parse_fast(line: str) -> Dispatch | Directive | None:
     )
 
 
+def _check_words(line: str, number: int, where: str) -> None:
+    """Known instruction or directive; raises TSP202 with the nearest known one."""
+    for pattern, known, what in (
+        (_MNEMONIC, list(REGISTRY), "instruction"),
+        (_DOTTED, DIRECTIVES, "directive"),
+    ):
+        named = pattern.match(line)
+        if named and named[1] not in known:
+            close = get_close_matches(named[1], known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"{what}s: {', '.join(known)}"
+            message, column = f"no {what} {named[1]!r}", named.start(1) + 1
+            raise AssemblyError(
+                _UNKNOWN, message, line=number, column=column, text=line, where=where, hint=hint
+            )
+
+
 def parse_line(line: str, number: int, where: str) -> Dispatch | Directive | None:
     """A line by the grammar; None for a blank one. Raises ``AssemblyError`` TSP201, TSP202."""
-    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+    from lark.exceptions import UnexpectedInput
 
-    named = _MNEMONIC.match(line)
-    if named and named[1] not in REGISTRY:
-        close = get_close_matches(named[1], REGISTRY, 1)
-        hint = f"did you mean {close[0]}?" if close else f"instructions: {', '.join(REGISTRY)}"
-        message, column = f"no instruction {named[1]!r}", named.start(1) + 1
-        raise AssemblyError(
-            _UNKNOWN, message, line=number, column=column, text=line, where=where, hint=hint
-        )
+    _check_words(line, number, where)
     try:
         tree = parser().parse(line)
     except UnexpectedInput as error:
-        column = error.column
-        found = "the end of the line"
-        wanted: set[str] = set()
-        if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-            found = repr(str(error.token))
-        if isinstance(error, UnexpectedToken):
-            wanted = set(error.accepts or error.expected)
-            column = len(line.rstrip()) + 1 if error.token.type == "$END" else column
-        if isinstance(error, UnexpectedCharacters):
-            found, wanted = repr(line[column - 1 : column]), set(error.allowed or ())
+        column, found, wanted = _unexpected(error, line)
         message = f"unexpected {found}; expected {_expected(wanted)}"
         raise AssemblyError(
             _SYNTAX, message, line=number, column=column, text=line, where=where
@@ -155,6 +158,20 @@ def parse_line(line: str, number: int, where: str) -> Dispatch | Directive | Non
         return None
     child = tree.children[0]
     return _dispatch(child) if child.data == "dispatch" else _directive(child)  # type: ignore[union-attr,arg-type]
+
+
+def _unexpected(error: UnexpectedInput, line: str) -> tuple[int, str, set[str]]:
+    """Column, what stands there, and the terminals that could."""
+    from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+    column = error.column
+    if isinstance(error, UnexpectedToken):
+        wanted = set(error.accepts or error.expected)
+        if error.token.type == "$END":
+            return len(line.rstrip()) + 1, "the end of the line", wanted
+        return column, repr(str(error.token)), wanted
+    wanted = set(error.allowed or ()) if isinstance(error, UnexpectedCharacters) else set()
+    return column, repr(line[column - 1 : column]), wanted
 
 
 def _expected(terminals: set[str]) -> str:
