@@ -18,7 +18,7 @@ from compiler.passes.legal import check_legal
 from compiler.passes.movement import movement
 from compiler.passes.narrow import narrow_int64
 from compiler.passes.ranges import find_ranges
-from compiler.passes.simplify import simplify
+from compiler.passes.simplify import simplify, tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,11 @@ class Pass:
 PIPELINE: tuple[Pass, ...] = (
     Pass("narrow-int64", narrow_int64),
     Pass("share", share),
-    Pass("simplify", simplify),
+    Pass("tidy", tidy),
     Pass("fuse-linear", fuse_linear),
-    Pass("fuse-gelu", fuse_gelu),
     Pass("fuse-layernorm", fuse_layernorm),
+    Pass("simplify", simplify),
+    Pass("fuse-gelu", fuse_gelu),
     Pass("fuse-attention", fuse_attention),
     Pass("movement", movement),
     Pass("simplify-moved", simplify),

@@ -20,20 +20,24 @@ Rule = Callable[[Builder, Node], str | None]
 
 def simplify(graph: Graph) -> Graph:
     """Apply every rule until nothing changes."""
+    return _apply(graph, RULES)
+
+
+def tidy(graph: Graph) -> Graph:
+    """Apply the rules that only remove nodes: rows of weights keep the shape that fusions look for."""
+    return _apply(graph, (_no_op, _collapse))
+
+
+def _apply(graph: Graph, rules: tuple[Rule, ...]) -> Graph:
+    def visit(b: Builder, node: Node) -> str | None:
+        return next((found for rule in rules if (found := rule(b, node)) is not None), None)
+
     for _ in range(_ROUNDS):
-        simpler = rewrite(graph, _visit)
+        simpler = rewrite(graph, visit)
         if simpler.nodes == graph.nodes:
             break
         graph = simpler
     return graph
-
-
-def _visit(b: Builder, node: Node) -> str | None:
-    for rule in RULES:
-        found = rule(b, node)
-        if found is not None:
-            return found
-    return None
 
 
 def _emit(b: Builder, node: Node, op: str, inputs: list[str], **attrs: Attr) -> str:
