@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from emulator.reference import ReferenceInterpreter
-from isa.errors import VerifyError
+from isa.errors import InternalError, VerifyError
 from isa.instruction import REGISTRY, DType
-from isa.machine import load_chip
+from isa.machine import Fact, Machine, load_chip
 from isa.verify import verify
 from tests.emulator.random_programs import VECTORS, random_inputs, random_program, vxm_variants
 from tests.emulator.random_variants import mutant, varied_chip
@@ -83,3 +85,27 @@ def test_what_the_reference_cannot_give_a_meaning_the_verifier_refuses() -> None
             assert trace.cycles == certificate.cycles
     assert broken > 30
     assert sound > 10
+
+
+@pytest.mark.parametrize(
+    "key", [k for k, _ in TINY.facts if k.startswith("timing.") and k != "timing.c2c_hop"]
+)
+def test_a_latency_changed_in_one_place_is_noticed(key: str) -> None:
+    """A chip whose latency differs by one from what the programs were made for: no meaning, another end, or other bits."""
+    facts = dict(TINY.facts)
+    facts[key] = Fact(int(facts[key].value) + 1, "assumed")
+    other = Machine(tuple(sorted(facts.items())))
+    for seed in range(20):
+        program = random_program(seed, TINY)
+        inputs = random_inputs(seed, program)
+        reference = ReferenceInterpreter(program)
+        changed = ReferenceInterpreter(replace(program, machine=other))
+        _, trace = reference.run(inputs)
+        try:
+            if changed.run(inputs)[1].cycles != trace.cycles:
+                return
+        except InternalError:
+            return
+        if (changed.final_memory != reference.final_memory).any():
+            return
+    pytest.fail("nothing noticed")
