@@ -8,7 +8,7 @@ the tensor that stands for its result.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -53,7 +53,6 @@ class Builder:
     reserved: frozenset[str] = frozenset()
     _depths: dict[str, int] = field(default_factory=dict)
     _literals: dict[tuple[bytes, Shape, str], str] = field(default_factory=dict)
-    _node_names: set[str] = field(default_factory=set)
 
     def fresh(self, name: str) -> str:
         """`name`, or `name` with a number if a tensor has it or is to have it."""
@@ -115,13 +114,8 @@ class Builder:
         present = [item for item in inputs if item]
         if present and all(item in self.constants for item in present):
             return self._fold(op, attrs, present, result)
-        title = name or result.name
-        count = 1
-        while title in self._node_names:
-            count += 1
-            title = f"{name or result.name}.{count}"
-        self._node_names.add(title)
         self.tensors[result.name] = result
+        title = name or result.name
         node = Node(title, op, tuple(inputs), (result.name,), attrs, tuple(dict.fromkeys(origin)))
         self.nodes[result.name] = node
         return result.name
@@ -204,7 +198,7 @@ class Builder:
             if node.output in needed:
                 kept.append(node)
                 needed.update(name for name in node.inputs if name)
-        kept.reverse()
+        kept = _named_apart(reversed(kept))
         constants = {name: value for name, value in self.constants.items() if name in needed}
         fed = {given.tensor.name for given in self.inputs}
         tensors = {name: t for name, t in self.tensors.items() if name in needed or name in fed}
@@ -218,6 +212,20 @@ class Builder:
             name, "Identity", (source,), (name,), {}, self.origins.get(output.tensor, ())
         )
         return name
+
+
+def _named_apart(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes, with a number at the names that another has."""
+    taken: set[str] = set()
+    result: list[Node] = []
+    for node in nodes:
+        name, count = node.name, 1
+        while name in taken:
+            count += 1
+            name = f"{node.name}.{count}"
+        taken.add(name)
+        result.append(node if name == node.name else replace(node, name=name))
+    return result
 
 
 Visit = Callable[[Builder, Node], str | None]
