@@ -1,0 +1,71 @@
+"""Compiled kernels on disk. A cached object is code that will run: private directory, content checked before use.
+
+An entry's name is the SHA-256 of all that decides its content; the file starts with the SHA-256 of the rest. Trouble with
+the disk is never an error: kernels are then compiled again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+DIGEST: Final = 32
+VERSION: Final = "1"
+"""Changed with the format of an entry."""
+
+
+def default_directory() -> Path:
+    """``$XDG_CACHE_HOME/tspc/kernels``, ``~/.cache/tspc/kernels`` where that is not set."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path(os.path.expanduser("~")) / ".cache"
+    return root / "tspc" / "kernels"
+
+
+class ObjectCache:
+    """Objects by key in one directory, which only its owner may write to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.usable = self._prepare()
+
+    def _prepare(self) -> bool:
+        """Make the directory; it is not used unless it is ours and nobody else can write to it."""
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = os.lstat(self.directory)
+        except OSError:
+            return False
+        private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
+        return private and found.st_uid == os.getuid()
+
+    def _path(self, key: str) -> Path:
+        name = hashlib.sha256(f"{VERSION}\0{key}".encode()).hexdigest()
+        return self.directory / f"{name}.o"
+
+    def get(self, key: str) -> bytes | None:
+        """The object of ``key``, or None if there is none that is intact."""
+        if not self.usable:
+            return None
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        body = content[DIGEST:]
+        return body if hashlib.sha256(body).digest() == content[:DIGEST] and body else None
+
+    def put(self, key: str, body: bytes) -> None:
+        """Keep an object; another process may do the same."""
+        if not self.usable:
+            return
+        path = self._path(key)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(hashlib.sha256(body).digest() + body)
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,150 @@
+"""Matrix passes: weights packed once or at run time, accumulations, and what leaves the accumulators."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from emulator.jit.effects import Ints
+from emulator.jit.emit_rows import RowEmitter
+from emulator.jit.nodes import Graph, Node
+from emulator.jit.places import Places
+from emulator.jit.storage import aligned, aligned_buffer
+from emulator.jit.table import Table
+from emulator.lowering.bytes import COLUMNS, MultiplyBytes
+from emulator.lowering.matrix import Multiply, activation_pitch, panel_columns
+from emulator.lowering.packing import BLOCK, Pack
+from emulator.lowering.text import Target
+from isa.instruction import DType
+
+
+class MatrixEmitter:
+    """Emits the matrix unit's kernels.
+
+    ``windows`` is, for each install, the lanes ``[first, end)`` that any activation through it uses.
+    """
+
+    def __init__(
+        self, graph: Graph, places: Places, rows: RowEmitter, target: Target, windows: Ints
+    ) -> None:
+        self.graph, self.places, self.rows, self.target = graph, places, rows, target
+        self.windows = windows
+        self.window = graph.machine["mxm.window"]
+        lanes, count = graph.machine.lanes, graph.machine["mxm.acc_rows"]
+        self.acc_pitch = aligned(4 * lanes + ALIGN_BYTES)
+        planes = 2 * graph.machine["mxm.planes"]
+        self.accumulators = aligned_buffer(planes * count * self.acc_pitch)
+        self.widened = aligned(4 * activation_pitch(target) * count)
+        self.constants: dict[int, npt.NDArray[np.uint8]] = {}
+        self._shared: dict[bytes, npt.NDArray[np.uint8]] = {}
+        self.zeros = np.zeros(4 * lanes, np.uint8)
+        self.scratch = 0
+
+    def pack(self, number: int, table: Table, target: int) -> None:
+        """An entry that packs weights ``number`` into ``target``."""
+        shape, words, pointers = self._packing(number)
+        words[4] = table.keep(pointers)
+        words[2] = target
+        table.add(shape, words)
+
+    def constant(self, number: int, table: Table) -> None:
+        """Weights packed once, at load; equal ones share a panel. ``table`` runs before the first run."""
+        weights = self.graph.weights[number]
+        shape, words, pointers = self._packing(number)
+        key = pointers.tobytes() + self.windows[number].tobytes() + bytes([weights.dtype])
+        if key not in self._shared:
+            panel = np.empty(self.panel_size(number) + 64, np.uint8)
+            self._shared[key] = panel
+            words[2], words[4] = panel.ctypes.data, table.keep(pointers)
+            table.add(shape, words)
+        self.constants[number] = self._shared[key]
+
+    def panel_size(self, number: int) -> int:
+        """Bytes of packed weights."""
+        weights = self.graph.weights[number]
+        wide = self._wide(weights.dtype, weights.columns)
+        k = int(self.windows[number, 1] - self.windows[number, 0])
+        return -(-weights.columns // wide) * wide * k * weights.dtype.planes
+
+    def accumulate(self, node: Node, table: Table) -> None:
+        """An ``acc`` run, and its emission if anything takes it."""
+        graph, c = self.graph, self.graph.columns
+        dtype, row, start, emit, _ = c["args"][node.burst][:5]
+        stride = c["stride"][node.burst]
+        plane = graph.plane(node.burst)
+        first = plane * graph.machine["mxm.acc_rows"] + row + node.first * stride
+        base = self.accumulators.ctypes.data + first * self.acc_pitch
+        pitch = stride * self.acc_pitch
+        self._products(node, table, base, pitch, start)
+        if emit and node.burst in self.rows.stored:
+            self.rows.emission(node, base, pitch, DType(dtype))
+
+    def _products(self, node: Node, table: Table, base: int, pitch: int, start: int) -> None:
+        weights = self.graph.weights[node.weights]
+        first_lane, lanes = self._lanes(node)
+        low = int(self.windows[node.weights, 0])
+        panel = self._panel(node.weights)
+        planes, wide = weights.dtype.planes, self._wide(weights.dtype, weights.columns)
+        panel += (first_lane - low) * wide * planes
+        k = int(self.windows[node.weights, 1]) - low
+        column = base + 4 * weights.first
+        rest = [column, pitch, start, base, weights.first]
+        if weights.dtype is DType.I8:
+            given = self.places.plane(node.refs[0])
+            pointer, stride, step = given.words
+            words = [node.count, lanes, weights.columns, panel, wide, *rest]
+            words += [pointer + first_lane * step, stride, step]
+            table.add(MultiplyBytes(), words)
+            return
+        layout, where = self.places.operand(node.refs)
+        sizes = [size for size, _ in layout.planes] or [2]
+        words = [node.count, lanes, weights.columns, panel, k * wide * planes, *rest]
+        words += [self.scratch, self.widened]
+        for (pointer, stride), size in zip(where, sizes, strict=True):
+            words += [pointer + first_lane * size, stride]
+        table.add(Multiply(layout, self.window), words)
+
+    def _lanes(self, node: Node) -> tuple[int, int]:
+        """First lane and lanes of the activations' window."""
+        return activation_window(self.graph, node)
+
+    def _panel(self, number: int) -> int:
+        if number in self.constants:
+            return self.constants[number].ctypes.data
+        return self.places.storage.address(("panel", number))
+
+    def _wide(self, dtype: DType, columns: int) -> int:
+        """Columns of a panel."""
+        return panel_columns(self.target) if dtype is DType.F16 else -(-columns // COLUMNS) * COLUMNS
+
+    def _packing(self, number: int) -> tuple[Pack, list[int], Ints]:
+        """Kernel, descriptor (destination and table left out) and table of columns."""
+        weights = self.graph.weights[number]
+        pointers, steps = self.places.planes(weights.burst, weights.part, weights.index)
+        low, high = (int(v) for v in self.windows[number])
+        k, planes = high - low, weights.dtype.planes
+        wide = self._wide(weights.dtype, weights.columns)
+        fast = Pack.can_be_fast(self.target, self.window) and bool((steps == 1).all())
+        columns = -(-weights.columns // wide) * wide
+        table = np.zeros((columns, planes, 2), np.int64)
+        table[..., 0] = self.zeros.ctypes.data
+        table[: weights.columns, :, 0] = pointers + low * steps
+        table[: weights.columns, :, 1] = steps
+        gap = k * wide * planes
+        assert columns % BLOCK == 0 or not fast
+        return Pack(planes, fast), [columns, k, 0, gap, 0, wide], table
+
+
+ALIGN_BYTES = 256
+"""Room behind an accumulator row for the last panel's columns, and to keep rows off one cache set."""
+
+
+def activation_window(graph: Graph, node: Node) -> tuple[int, int]:
+    """First lane and number of lanes of the activations that an ``acc`` run takes."""
+    read = int(graph.slot0[node.burst])
+    burst = graph.link_rows[read][0]
+    if read in graph.links.runs:
+        (sent,) = graph.refs(node.burst, node.first)
+        burst = sent.burst
+    first, lanes = graph.columns["args"][burst][2:4]
+    return int(first), int(lanes)

@@ -1,0 +1,204 @@
+"""``Kernel``: a program as native code."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emulator.image import Image, image_shape, initial_memory, read_outputs, write_inputs
+from emulator.jit.accesses import Changing
+from emulator.jit.cache import ObjectCache, default_directory
+from emulator.jit.emit_lanes import LaneEmitter
+from emulator.jit.emit_matrix import MatrixEmitter, activation_window
+from emulator.jit.emit_rows import RowEmitter
+from emulator.jit.effects import Ints
+from emulator.jit.host import this_host
+from emulator.jit.library import Library
+from emulator.jit.nodes import Graph, Kind
+from emulator.jit.order import Plan
+from emulator.jit.places import Places
+from emulator.jit.storage import Storage, aligned_buffer
+from emulator.jit.table import Table
+from emulator.jit.timing import run_cycles
+from emulator.lowering.driver import BARRIER, Driver
+from emulator.trace import Trace
+from isa.ops.mem import Read
+from isa.program import Program
+
+Array = npt.NDArray[Any]
+
+
+class Kernel:
+    """A verified program, compiled for this host. One run at a time; what it computes does not depend on ``threads``.
+
+    Args:
+        program: a program the verifier accepts.
+        threads: native threads of a run.
+        cache_dir: where compiled kernels are kept; None for the user's cache directory.
+    """
+
+    def __init__(
+        self, program: Program, threads: int = 1, cache_dir: str | Path | None = None
+    ) -> None:
+        self.program, self.threads = program, threads
+        self._arena = _arena(image_shape(program.machine))
+        initial_memory(program, self._arena)
+        host = this_host()
+        self._target = host.target(program.machine)
+        directory = default_directory() if cache_dir is None else Path(cache_dir)
+        self._library = Library(host, self._target, ObjectCache(directory))
+        self._driver = Driver(host.spin_hint)
+        self._cycles = run_cycles(program)
+        self._changing = Changing(program)
+        self._prepare()
+
+    @property
+    def final_memory(self) -> Image:
+        """The chip's memory ``[2 * slices, words, lanes]`` after the last run: a view, overwritten by the next."""
+        return self._arena
+
+    def run(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], Trace]:
+        """Outputs by name, and the trace. Raises ``InputError`` TSP60x as ``emulator.image.write_inputs`` does."""
+        write_inputs(self.program, inputs, self._arena)
+        for place, words in self._restored:
+            place[...] = words
+        self._walk(self._entries)
+        return read_outputs(self.program, self._arena), Trace.of(self.program, self._cycles)
+
+    def _prepare(self) -> None:
+        """All that happens once: order, addresses, kernels, descriptors, constant weights."""
+        graph = Graph(self.program)
+        constant = _constant_weights(graph, self._changing)
+        plan = Plan(graph, self._changing, constant)
+        windows = _windows(graph, plan)
+        sizes = _Sizes(plan, self._target, windows)
+        storage = Storage(plan, sizes.of())
+        places = Places(graph, self._arena, storage)
+        once, table = Table(), Table()
+        rows = RowEmitter(graph, places, table)
+        lanes = LaneEmitter(graph, places, table)
+        matrix = MatrixEmitter(graph, places, rows, self._target, windows)
+        scratch = aligned_buffer(matrix.widened * self.threads)
+        matrix.scratch = scratch.ctypes.data
+        for number in constant:
+            if windows[number, 1] > windows[number, 0]:
+                matrix.constant(number, once)
+        for nodes, divisible in zip(plan.groups, plan.divisible, strict=True):
+            kind = nodes[0].kind
+            if kind in (Kind.VXM, Kind.WRITE):
+                rows.group(nodes, divisible)
+            elif kind is Kind.COPY:
+                rows.copy(nodes[0])
+            elif kind in (Kind.GATHER, Kind.SCATTER):
+                lanes.indexed(nodes[0])
+            elif kind is Kind.SXM:
+                lanes.exchange(nodes[0])
+            elif kind is Kind.PACK:
+                target = storage.address(("panel", nodes[0].weights))
+                matrix.pack(nodes[0].weights, table, target)
+            else:
+                matrix.accumulate(nodes[0], table)
+        self._walk(once.finish(self._library))
+        self._entries = table.finish(self._library)
+        self._held = (once, table, storage, matrix, scratch)
+        self._restored = _overwritten_constants(self.program, self._changing, self._arena)
+
+    def _walk(self, entries: Ints) -> None:
+        """Run a table on all threads."""
+        if not len(entries):
+            return
+        barrier = aligned_buffer(8 * BARRIER)
+        libc = ctypes.CDLL(None)
+        barrier.view(np.int64)[16] = ctypes.cast(libc.sched_yield, ctypes.c_void_p).value or 0
+        words = ctypes.c_int64
+        type_ = ctypes.CFUNCTYPE(None, ctypes.c_void_p, words, words, words, ctypes.c_void_p)
+        call = type_(self._library.address(self._driver))
+        arguments = entries.ctypes.data, len(entries)
+        others = [
+            threading.Thread(target=call, args=(*arguments, t, self.threads, barrier.ctypes.data))
+            for t in range(1, self.threads)
+        ]
+        for thread in others:
+            thread.start()
+        call(*arguments, 0, self.threads, barrier.ctypes.data)
+        for thread in others:
+            thread.join()
+
+
+def _arena(shape: tuple[int, int, int]) -> Image:
+    """The chip's memory, on a cache line."""
+    size = int(np.prod(shape))
+    return aligned_buffer(size + 4096)[:size].reshape(shape)
+
+
+def _constant_weights(graph: Graph, changing: Changing) -> list[int]:
+    """Weights whose every byte is a word of memory that is the same in all runs from the start."""
+    variable, c = changing.variable, graph.columns
+    out = []
+    for number, weights in enumerate(graph.weights):
+        bursts = weights.burst
+        if not all(graph.classes[b] is Read for b in np.unique(bursts)):
+            continue
+        address = np.array([c["args"][b][0] for b in bursts.ravel()])
+        address += weights.index.ravel() * np.array([c["stride"][b] for b in bursts.ravel()])
+        slices = np.array([c["queue"][b] for b in bursts.ravel()])
+        if (variable[slices, address + 1] == variable[slices, address]).all():
+            out.append(number)
+    return out
+
+
+def _windows(graph: Graph, plan: Plan) -> Ints:
+    """``[weights, 2]``: the lanes of each install that are used; empty where nothing uses it."""
+    out = np.zeros((len(graph.weights), 2), np.int64)
+    out[:, 0] = graph.machine.lanes
+    for nodes in plan.groups:
+        node = nodes[0]
+        if node.kind is Kind.ACC:
+            first, lanes = activation_window(graph, node)
+            row = out[node.weights]
+            row[:] = min(row[0], first), max(row[1], first + lanes)
+    return out
+
+
+class _Sizes:
+    """How much storage results and panels take."""
+
+    def __init__(self, plan: Plan, target: Any, windows: Ints) -> None:
+        self.plan, self.target, self.windows = plan, target, windows
+
+    def of(self) -> dict[tuple[str, int], int]:
+        """Bytes by storage key."""
+        from emulator.lowering.bytes import COLUMNS
+        from emulator.lowering.matrix import panel_columns
+
+        graph, lanes = self.plan.graph, self.plan.graph.machine.lanes
+        out = {}
+        for node in (n for nodes in self.plan.groups for n in nodes):
+            if node.kind is Kind.PACK:
+                weights = graph.weights[node.weights]
+                wide = panel_columns(self.target) if weights.dtype.planes == 2 else COLUMNS
+                columns = -(-weights.columns // wide) * wide
+                k = int(self.windows[node.weights, 1] - self.windows[node.weights, 0])
+                out["panel", node.weights] = columns * k * weights.dtype.planes
+            else:
+                count = graph.columns["count"][node.burst]
+                out["result", node.burst] = graph.size[node.burst] * lanes * count
+        return out
+
+
+def _overwritten_constants(
+    program: Program, changing: Changing, arena: Image
+) -> list[tuple[Image, Image]]:
+    """Constant words that a run changes, with what they held: to be put back before each run."""
+    out = []
+    for segment in program.segments:
+        slice_, address, count, first = (int(v) for v in segment)
+        if changing.writes(slice_, address, address + count - 1):
+            out.append((arena[slice_, address : address + count], program.data[first : first + count]))
+    return out

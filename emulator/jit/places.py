@@ -1,0 +1,95 @@
+"""Addresses: where instance ``j`` of an operand's byte plane lies, as pointer and strides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from emulator.image import Image
+from emulator.jit.effects import WHOLE, Ints
+from emulator.jit.groups import whole
+from emulator.jit.nodes import Graph, Ref
+from emulator.jit.storage import Storage
+from emulator.lowering.rows import Input
+from isa.ops.mem import Read
+from isa.ops.sxm import Transpose
+
+
+class Place(NamedTuple):
+    """Byte ``byte`` of elements of ``size`` bytes: row ``j``, lane ``l`` is at ``pointer + j * stride + l * size + byte``."""
+
+    pointer: int
+    stride: int
+    size: int
+    byte: int
+
+    @property
+    def words(self) -> tuple[int, int, int]:
+        """Pointer to the byte, row stride and lane stride, as the lane kernels want it."""
+        return self.pointer + self.byte, self.stride, self.size
+
+
+class Places:
+    """Addresses for one kernel's arena and storage."""
+
+    def __init__(self, graph: Graph, arena: Image, storage: Storage) -> None:
+        self.graph, self.storage = graph, storage
+        self.arena = arena.ctypes.data
+        self.slices, self.words, self.lanes = arena.shape
+
+    def word(self, slice_: int, address: int) -> int:
+        """Pointer to a word of the chip's memory."""
+        return self.arena + (slice_ * self.words + address) * self.lanes
+
+    def result(self, burst: int, index: int) -> int:
+        """Pointer to a burst's result, instance ``index``."""
+        return self.storage.address(("result", burst)) + index * self.pitch(burst)
+
+    def pitch(self, burst: int) -> int:
+        """Bytes from instance to instance of a result."""
+        return self.graph.size[burst] * self.lanes
+
+    def plane(self, ref: Ref) -> Place:
+        """An operand's byte plane."""
+        graph, burst = self.graph, ref.burst
+        if graph.is_read(burst):
+            stride = graph.columns["stride"][burst]
+            address = graph.columns["args"][burst][0] + ref.index * stride
+            pointer = self.word(graph.columns["queue"][burst], address)
+            return Place(pointer, ref.step * stride * self.lanes, 1, 0)
+        pointer, stride = self.result(burst, ref.index), ref.step * self.pitch(burst)
+        if graph.classes[burst] is Transpose:
+            return Place(pointer + ref.part * self.lanes, stride, 1, 0)
+        return Place(pointer, stride, graph.size[burst], ref.part)
+
+    def operand(self, operand: tuple[Ref, ...]) -> tuple[Input, tuple[tuple[int, int], ...]]:
+        """An operand as a row kernel's input, with pointer and stride of each of its places."""
+        first = operand[0]
+        if whole(self.graph, operand) and self.graph.classes[first.burst] is not Transpose:
+            stride = first.step * self.pitch(first.burst)
+            where = ((self.result(first.burst, first.index), stride),)
+            return Input(self.graph.size[first.burst]), where
+        places = [self.plane(r) for r in operand]
+        if len(places) == 1 and places[0].size == 1:
+            return Input(1), ((places[0].pointer, places[0].stride),)
+        layout = tuple((p.size, p.byte) for p in places)
+        return Input(len(places), layout), tuple((p.pointer, p.stride) for p in places)
+
+    def planes(self, burst: Ints, part: Ints, index: Ints) -> tuple[Ints, Ints]:
+        """Pointers and lane strides of many byte planes at once; memory is read in place."""
+        graph = self.graph
+        pointers, steps = np.zeros_like(burst), np.ones_like(burst)
+        for b in np.unique(burst):
+            own, i = burst == b, index[burst == b]
+            if graph.classes[b] is Read and b not in graph.copies:
+                address = graph.columns["args"][b][0] + i * graph.columns["stride"][b]
+                word = graph.columns["queue"][b] * self.words + address
+                pointers[own] = self.arena + word * self.lanes
+            elif graph.classes[b] is Transpose:
+                pointers[own] = self.result(b, 0) + i * self.pitch(b) + part[own] * self.lanes
+            else:
+                whole_part = np.where(part[own] == WHOLE, 0, part[own])
+                pointers[own] = self.result(b, 0) + i * self.pitch(b) + whole_part
+                steps[own] = graph.size[b]
+        return pointers, steps

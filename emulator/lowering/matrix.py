@@ -1,0 +1,287 @@
+"""MXM, fp16: weights packed into panels, and the product of a block of activations with them.
+
+A *panel* holds ``Target.width * 2`` output columns as ``[k][column]`` float16, so that the inner loop streams it. Accumulators
+are float32 rows of all lanes. Each accumulator takes its products one by one in ascending k, seeded by what it holds:
+products of two float16 are exact in float32, so a fused step and a multiplication followed by an addition agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from emulator.lowering.rows import Input, load, load_plane
+from emulator.lowering.text import Function, Target
+from emulator.lowering.values import Lanes
+from isa.instruction import DType
+
+VECTORS: Final = 2
+"""Host vectors of output columns a panel is wide."""
+PAD: Final = 16
+"""Floats between rows of widened activations beyond their lanes: keeps rows off one cache set."""
+ALIGN: Final = 16
+
+
+def panel_columns(target: Target) -> int:
+    """Columns of a panel."""
+    return VECTORS * target.width
+
+
+def activation_pitch(target: Target) -> int:
+    """Floats from one row of widened activations to the next."""
+    return -(-target.lanes // ALIGN) * ALIGN + PAD
+
+
+def row_blocks(target: Target) -> tuple[int, ...]:
+    """Numbers of rows a tile takes at once, largest first: as many as accumulators fit in registers."""
+    return (8, 4, 2, 1) if target.registers >= 32 else (6, 4, 2, 1) if target.width > 4 else (4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """The kernel of one ``acc`` burst: rows of activations times installed columns, added to accumulator rows.
+
+    Descriptor: rows; k; columns; panels (at the window's first k); bytes from panel to panel; accumulators (first row, first
+    column); bytes from accumulator row to row; 1 to start from zero; accumulators (first row, lane 0); first column; scratch
+    for widened activations; its bytes a thread; then pointer and stride of each place of the activations.
+    """
+
+    activations: Input
+    window: int
+
+    def source(self, target: Target) -> str:
+        """The kernel's module."""
+        tiles, declares = [], set()
+        for rows in row_blocks(target):
+            for masked in (False, True):
+                f, name = _Tile(target, self.window, rows, masked).write(), _tile(rows, masked)
+                tiles.append(f.text(name, TILE, "internal"))
+                declares |= f.declares
+        f = Function()
+        _Multiply(self, target, f).write()
+        texts = [*tiles, f.text("kernel"), *sorted(declares | f.declares)]
+        return "\n".join(texts) + "\n"
+
+
+TILE: Final = "ptr %a, ptr %b, ptr %c, i64 %pitch, i64 %k, i1 %start, i64 %valid"
+
+
+def _tile(rows: int, masked: bool) -> str:
+    return f"tile{rows}{'m' if masked else ''}"
+
+
+class _Tile:
+    """A block of accumulators in registers, while k runs; ``masked`` keeps columns from ``%valid`` on as they are."""
+
+    def __init__(self, target: Target, window: int, rows: int, masked: bool) -> None:
+        self.target, self.rows, self.masked = target, rows, masked
+        self.unroll = next(n for n in (4, 2, 1) if window % n == 0)
+        self.f = Function()
+        self.v = Lanes(self.f, target.width, target.half)
+        self.cells = [(r, c) for r in range(rows) for c in range(VECTORS)]
+
+    def write(self) -> Function:
+        f, v = self.f, self.v
+        places = self._places()
+        f.do("br i1 %start, label %ready, label %seed")
+        f.label("seed")
+        seeds = [f.let(f"load {v.floats}, ptr {p}, align 4") for p in places]
+        f.do("br label %ready")
+        f.label("ready")
+        first = [
+            f.let(f"phi {v.floats} [zeroinitializer, %entry], [{s}, %seed]") for s in seeds
+        ]
+        f.do("br label %loop")
+        f.label("loop")
+        k = f.let("phi i64 [0, %ready], [%next, %loop]")
+        sums = [
+            f.let(f"phi {v.floats} [{s}, %ready], [%last{n}, %loop]") for n, s in enumerate(first)
+        ]
+        sums = self._steps(k, sums)
+        for n, s in enumerate(sums):  # the names that the phis of the loop refer to
+            f.do(f"%last{n} = bitcast {v.floats} {s} to {v.floats}")
+        f.do(f"%next = add i64 {k}, {self.unroll}")
+        more = f.let("icmp ult i64 %next, %k")
+        f.do(f"br i1 {more}, label %loop, label %end")
+        f.label("end")
+        self._store(places)
+        return f
+
+    def _places(self) -> list[str]:
+        """Pointers to the accumulators."""
+        f, out = self.f, []
+        for r, c in self.cells:
+            row = f.at("%c", f.let(f"mul i64 %pitch, {r}"))
+            out.append(f.at(row, 4 * self.target.width * c))
+        return out
+
+    def _steps(self, k: str, sums: list[str]) -> list[str]:
+        """``unroll`` steps of k."""
+        f, v, wide = self.f, self.v, panel_columns(self.target)
+        weights = f.at("%b", f.let(f"mul i64 {k}, {2 * wide}"))
+        lanes = f.at("%a", f.let(f"mul i64 {k}, 4"))
+        pitch = activation_pitch(self.target)
+        for u in range(self.unroll):
+            columns = []
+            for c in range(VECTORS):
+                place = f.at(weights, 2 * (u * wide + c * self.target.width))
+                raw = f.let(f"load {v.integer(16)}, ptr {place}, align 2")
+                columns.append(v.as_float(raw, DType.F16))
+            spread = []
+            for r in range(self.rows):
+                value = f.let(f"load float, ptr {f.at(lanes, 4 * (r * pitch + u))}, align 4")
+                spread.append(v.spread("float", value))
+            sums = [
+                self._add(spread[r], columns[c], s)
+                for (r, c), s in zip(self.cells, sums, strict=True)
+            ]
+        return sums
+
+    def _add(self, a: str, b: str, total: str) -> str:
+        v = self.v
+        if not self.target.fma:
+            return v.arith("fadd", total, v.arith("fmul", a, b))
+        t = v.floats
+        return v.f.call(t, f"llvm.fma.v{v.n}f32", (t, a), (t, b), (t, total))
+
+    def _store(self, places: list[str]) -> None:
+        f, v = self.f, self.v
+        masks = [self._mask(c) for c in range(VECTORS)] if self.masked else []
+        for n, ((_, c), place) in enumerate(zip(self.cells, places, strict=True)):
+            if not self.masked:
+                f.do(f"store {v.floats} %last{n}, ptr {place}, align 4")
+                continue
+            masked_store(f, f"v{v.n}f32", v.floats, f"%last{n}", place, masks[c], v.n)
+
+    def _mask(self, vector: int) -> str:
+        first = vector * self.target.width
+        return column_mask(self.f, self.v.n, first, "%valid")
+
+
+def column_mask(f: Function, n: int, first: int | str, valid: str) -> str:
+    """``n`` i1: whether column ``first + lane`` is below ``valid``."""
+    numbers = "<" + ", ".join(f"i64 {i}" for i in range(n)) + ">"
+    left = f.let(f"sub i64 {valid}, {first}")
+    one = f.let(f"insertelement <{n} x i64> undef, i64 {left}, i64 0")
+    zero = f"<{n} x i32> zeroinitializer"
+    all_ = f.let(f"shufflevector <{n} x i64> {one}, <{n} x i64> undef, {zero}")
+    return f.let(f"icmp slt <{n} x i64> {numbers}, {all_}")
+
+
+def masked_store(
+    f: Function, suffix: str, type_: str, value: str, place: str, mask: str, n: int
+) -> None:
+    """Store the lanes of ``value`` whose mask holds."""
+    name = f"llvm.masked.store.{suffix}.p0"
+    f.declares.add(f"declare void @{name}({type_}, ptr, i32, <{n} x i1>)")
+    f.do(f"call void @{name}({type_} {value}, ptr {place}, i32 4, <{n} x i1> {mask})")
+
+
+class _Multiply:
+    """The kernel around the tiles."""
+
+    def __init__(self, shape: Multiply, target: Target, f: Function) -> None:
+        self.shape, self.target, self.f = shape, target, f
+        self.words = [f.word(i) for i in range(12)]
+
+    def write(self) -> None:
+        f = self.f
+        rows, k, columns, panels, gap, acc, pitch, start = self.words[:8]
+        started = f.let(f"icmp ne i64 {start}, 0")
+        own = f.let(f"mul i64 %thread, {self.words[11]}")
+        scratch = f.let(f"inttoptr i64 {f.let(f'add i64 {self.words[10]}, {own}')} to ptr")
+        self._widen(rows, k, scratch)
+        self._clear(rows, columns, pitch, started)
+        wide = panel_columns(self.target)
+        count = f.let(f"udiv i64 {f.let(f'add i64 {columns}, {wide - 1}')}, {wide}")
+        begin, end = f.share(count)
+        panels, acc = (f.let(f"inttoptr i64 {p} to ptr") for p in (panels, acc))
+        with f.loop(begin, end) as panel:
+            weights = f.at(panels, f.let(f"mul i64 {panel}, {gap}"))
+            first = f.let(f"mul i64 {panel}, {wide}")
+            sums = f.at(acc, f.let(f"mul i64 {first}, 4"))
+            valid = f.let(f"sub i64 {columns}, {first}")
+            full = f.let(f"icmp sge i64 {valid}, {wide}")
+            part = f.let(f"xor i1 {full}, true")
+            for condition, masked in ((full, False), (part, True)):
+                with f.when(condition):
+                    self._rows(rows, masked, scratch, weights, sums, (pitch, k, started, valid))
+
+    def _widen(self, rows: str, k: str, scratch: str) -> None:
+        """Activations as float32 rows."""
+        f = self.f
+        v = Lanes(f, next(n for n in (16, 8, 4, 2, 1) if self.shape.window % n == 0), self.target.half)
+        given = self.shape.activations
+        places = [
+            (f.pointer(12 + 2 * i), f.word(13 + 2 * i)) for i in range(len(given.planes) or 1)
+        ]
+        with f.loop(0, rows) as row:
+            sources = [f.at(p, f.let(f"mul i64 {row}, {s}")) for p, s in places]
+            out = f.at(scratch, f.let(f"mul i64 {row}, {4 * activation_pitch(self.target)}"))
+            with f.loop(0, k, v.n) as lane:
+                if given.planes:
+                    low, high = (
+                        v.resize(load_plane(v, p, lane, size, byte), 8, 16, signed=False)
+                        for p, (size, byte) in zip(sources, given.planes, strict=True)
+                    )
+                    raw = v.op("or", 16, low, v.op("shl", 16, high, v.splat(16, 8)))
+                else:
+                    raw = load(v, sources[0], lane, 2)
+                place = f.at(out, f.let(f"mul i64 {lane}, 4"))
+                f.do(f"store {v.floats} {v.as_float(raw, DType.F16)}, ptr {place}, align 4")
+
+    def _clear(self, rows: str, columns: str, pitch: str, started: str) -> None:
+        """Where accumulation starts, columns that are not installed become zero; the first thread does it."""
+        f = self.f
+        some = f.let(f"icmp ne i64 {columns}, {self.target.lanes}")
+        mine = f.let("icmp eq i64 %thread, 0")
+        both = f.let(f"and i1 {f.let(f'and i1 {some}, {mine}')}, {started}")
+        base, first = f.let(f"inttoptr i64 {self.words[8]} to ptr"), self.words[9]
+        clear_outside(f, both, rows, base, pitch, first, columns, self.target.lanes)
+
+    def _rows(
+        self,
+        rows: str,
+        masked: bool,
+        scratch: str,
+        weights: str,
+        sums: str,
+        rest: tuple[str, str, str, str],
+    ) -> None:
+        """All rows against one panel, the largest blocks first."""
+        f, done = self.f, "0"
+        pitch, k, started, valid = rest
+        for block in row_blocks(self.target):
+            left = f.let(f"sub i64 {rows}, {done}")
+            whole = f.let(f"udiv i64 {left}, {block}")
+            end = f.let(f"add i64 {done}, {f.let(f'mul i64 {whole}, {block}')}")
+            with f.loop(done, end, block) as row:
+                a = f.at(scratch, f.let(f"mul i64 {row}, {4 * activation_pitch(self.target)}"))
+                c = f.at(sums, f.let(f"mul i64 {row}, {pitch}"))
+                f.do(
+                    f"call void @{_tile(block, masked)}(ptr {a}, ptr {weights}, ptr {c}, "
+                    f"i64 {pitch}, i64 {k}, i1 {started}, i64 {valid})"
+                )
+            done = end
+
+
+def clear_outside(
+    f: Function,
+    condition: str,
+    rows: str,
+    base: str,
+    pitch: str,
+    first: str,
+    columns: str,
+    lanes: int,
+) -> None:
+    """Where ``condition`` holds, zero 32-bit ``[rows][lanes]`` but for ``columns`` lanes from ``first`` on."""
+    f.declares.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+    with f.when(condition), f.loop(0, rows) as row:
+        line = f.at(base, f.let(f"mul i64 {row}, {pitch}"))
+        head = f.let(f"mul i64 {first}, 4")
+        f.do(f"call void @llvm.memset.p0.i64(ptr {line}, i8 0, i64 {head}, i1 false)")
+        last = f.let(f"add i64 {first}, {columns}")
+        tail = f.let(f"mul i64 {f.let(f'sub i64 {lanes}, {last}')}, 4")
+        rest = f.at(line, f.let(f"mul i64 {last}, 4"))
+        f.do(f"call void @llvm.memset.p0.i64(ptr {rest}, i8 0, i64 {tail}, i1 false)")

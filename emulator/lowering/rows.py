@@ -1,0 +1,195 @@
+"""Row kernels: a graph of VXM operations applied lane by lane to row after row, between memory, values and memory.
+
+A row is one dispatch of every operation. What a kernel reads and writes lies in rows ``stride`` bytes apart, in one of two forms:
+
+- a *value*: an element a lane, contiguous, as one operation's result is kept between kernels;
+- *planes*: a byte of each lane a plane, each plane in its own place; ``(size, byte)`` says that the byte is number ``byte``
+  of an element of ``size`` bytes. Words of the chip's memory are planes ``(1, 0)``.
+
+Descriptor: rows; 1 if rows may be divided among threads; pointer and stride of each place in ``Shape.inputs``; each immediate;
+pointer and stride of each of ``Shape.outputs``. All loads of a row's lanes precede its stores; rows go in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from emulator.lowering.text import Function, Target, module
+from emulator.lowering.values import Lanes
+from emulator.lowering.vector import Op, lower
+from isa.instruction import DType
+
+
+class Source(NamedTuple):
+    """An operand inside a shape: ``i`` input, ``o`` operation or ``m`` immediate, by index."""
+
+    kind: str
+    index: int
+
+
+class Input(NamedTuple):
+    """What a row kernel reads: a value of ``size`` bytes a lane (``planes`` empty), or the planes of one."""
+
+    size: int
+    planes: tuple[tuple[int, int], ...] = ()
+
+
+class Output(NamedTuple):
+    """What a row kernel writes: all of a value (``plane`` -1), or one byte plane of it."""
+
+    source: Source
+    plane: int = -1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that decides a row kernel's code. Operations come after those they use."""
+
+    inputs: tuple[Input, ...]
+    operations: tuple[tuple[Op, tuple[Source, ...]], ...]
+    immediates: int
+    outputs: tuple[Output, ...]
+
+    def source(self, target: Target) -> str:
+        """The kernel's module."""
+        return module([("kernel", _RowKernel(self, target).write())])
+
+
+class _RowKernel:
+    """One row kernel being written."""
+
+    def __init__(self, shape: Shape, target: Target) -> None:
+        self.shape = shape
+        self.target = target
+        self.f = Function()
+        self.v = Lanes(self.f, target.step, target.half)
+        self.cursor = 2
+        self.loose: dict[int, DType] = {}
+
+    def write(self) -> Function:
+        """The function's body."""
+        f = self.f
+        rows, divisible = f.word(0), f.word(1)
+        start, stop = self._rows(rows, divisible)
+        places = [[self._place() for _ in i.planes or (0,)] for i in self.shape.inputs]
+        immediates = [f.word(self._word()) for _ in range(self.shape.immediates)]
+        spread = self._spread(immediates)
+        outputs = [self._place() for _ in self.shape.outputs]
+        with f.loop(start, stop) as row:
+            inputs = [[self._row(p, row) for p in place] for place in places]
+            targets = [self._row(p, row) for p in outputs]
+            with f.loop(0, self.target.lanes, self.v.n) as lane:
+                self._lanes(lane, inputs, spread, targets)
+        return f
+
+    def _word(self) -> int:
+        self.cursor += 1
+        return self.cursor - 1
+
+    def _place(self) -> tuple[str, str]:
+        return self.f.pointer(self._word()), self.f.word(self._word())
+
+    def _rows(self, rows: str, divisible: str) -> tuple[str, str]:
+        """This thread's rows: a share, or all of them for the first thread."""
+        f = self.f
+        start, stop = f.share(rows)
+        shared = f.let(f"icmp ne i64 {divisible}, 0")
+        first = f.let("icmp eq i64 %thread, 0")
+        whole = f.let(f"select i1 {first}, i64 {rows}, i64 0")
+        start = f.let(f"select i1 {shared}, i64 {start}, i64 0")
+        return start, f.let(f"select i1 {shared}, i64 {stop}, i64 {whole}")
+
+    def _row(self, place: tuple[str, str], row: str) -> str:
+        pointer, stride = place
+        return self.f.at(pointer, self.f.let(f"mul i64 {row}, {stride}"))
+
+    def _spread(self, immediates: list[str]) -> dict[tuple[int, int], str]:
+        """Each immediate in every lane, at each width it is used in."""
+        spread: dict[tuple[int, int], str] = {}
+        for op, sources in self.shape.operations:
+            for place, source in enumerate(sources):
+                width = 8 * op.source(place).planes
+                if source.kind == "m" and (source.index, width) not in spread:
+                    cut = self.f.let(f"trunc i64 {immediates[source.index]} to i{width}")
+                    spread[source.index, width] = self.v.spread(f"i{width}", cut)
+        return spread
+
+    def _lanes(
+        self,
+        lane: str,
+        inputs: list[list[str]],
+        spread: dict[tuple[int, int], str],
+        targets: list[str],
+    ) -> None:
+        """One step of the lane loop: load, compute, store."""
+        v = self.v
+        loaded = [
+            self._load(lane, i, p) for i, p in zip(self.shape.inputs, inputs, strict=True)
+        ]
+        results: list[str] = []
+        exact: dict[int, str] = {}
+
+        def get(source: Source, width: int, bits_matter: bool) -> str:
+            if source.kind == "i":
+                return loaded[source.index]
+            if source.kind == "m":
+                return spread[source.index, width]
+            op = self.shape.operations[source.index][0]
+            if not (bits_matter and op.loose):
+                return results[source.index]
+            if source.index not in exact:
+                exact[source.index] = v.canonical(results[source.index], op.result)
+            return exact[source.index]
+
+        for op, sources in self.shape.operations:
+            operands = [
+                get(s, 8 * op.source(n).planes, op.exact_sources) for n, s in enumerate(sources)
+            ]
+            results.append(lower(v, op, *operands))
+        for output, pointer in zip(self.shape.outputs, targets, strict=True):
+            size = self._size(output.source)
+            self._store(lane, get(output.source, 8 * size, True), size, output.plane, pointer)
+
+    def _size(self, source: Source) -> int:
+        if source.kind == "i":
+            return self.shape.inputs[source.index].size
+        return self.shape.operations[source.index][0].result.planes
+
+    def _load(self, lane: str, given: Input, pointers: list[str]) -> str:
+        """An input's lanes as raw bits."""
+        v, width = self.v, 8 * given.size
+        if not given.planes:
+            return load(v, pointers[0], lane, given.size)
+        raw = ""
+        for number, ((size, byte), pointer) in enumerate(zip(given.planes, pointers, strict=True)):
+            part = v.resize(load_plane(v, pointer, lane, size, byte), 8, width, signed=False)
+            if number:
+                part = v.op("shl", width, part, v.splat(width, 8 * number))
+                part = v.op("or", width, raw, part)
+            raw = part
+        return raw
+
+    def _store(self, lane: str, raw: str, size: int, plane: int, pointer: str) -> None:
+        """A value's lanes, or one byte plane of them."""
+        f, v = self.f, self.v
+        if plane >= 0:
+            if plane:
+                raw = v.op("lshr", 8 * size, raw, v.splat(8 * size, 8 * plane))
+            raw, size = v.resize(raw, 8 * size, 8), 1
+        where = f.at(pointer, f.let(f"mul i64 {lane}, {size}"))
+        f.do(f"store {v.integer(8 * size)} {raw}, ptr {where}, align 1")
+
+
+def load(v: Lanes, pointer: str, lane: str, size: int) -> str:
+    """``v.n`` elements of ``size`` bytes from element ``lane`` on, as raw bits."""
+    where = v.f.at(pointer, v.f.let(f"mul i64 {lane}, {size}"))
+    return v.f.let(f"load {v.integer(8 * size)}, ptr {where}, align 1")
+
+
+def load_plane(v: Lanes, pointer: str, lane: str, size: int, byte: int) -> str:
+    """Byte ``byte`` of ``v.n`` elements of ``size`` bytes from element ``lane`` on, as 8-bit lanes."""
+    raw = load(v, pointer, lane, size)
+    if byte:
+        raw = v.op("lshr", 8 * size, raw, v.splat(8 * size, 8 * byte))
+    return v.resize(raw, 8 * size, 8)
