@@ -84,7 +84,7 @@ def collisions(
 ) -> Iterator[tuple[int, int, int, int]]:
     """Values that progressions of one group share: ``(i, k, j, n)`` for value ``k`` of ``i`` and value ``n`` of ``j``.
 
-    Of two progressions the first value that they share, and ``CAP`` in all. Only progressions that overlap another one of
+    Of two progressions one value that they share, and about ``CAP`` in all. Only progressions that overlap another one of
     their group are expanded. Groups below 2**21, values in ``[0, MAX_CYCLE * 1.5)``.
     """
     first = group * _SPAN + start
@@ -116,7 +116,7 @@ def _equal(base: Ints, step: Ints, count: Ints) -> Iterator[tuple[int, int, int,
         return
     by_value = np.argsort(values, kind="stable")
     ordered = values[by_value]
-    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])[: CAP * CAP]
     ends = np.cumsum(count)
     i, j = (np.searchsorted(ends, by_value[same + d], "right") for d in (0, 1))
     for at in np.sort(np.unique(i * len(base) + j, return_index=True)[1])[:CAP]:

@@ -117,8 +117,10 @@ def _queue(ctx: Context, cls: type[Instruction], bursts: Ints) -> None:
     if cls.role >= 0:
         role = ("weights", "activations", "accumulate")[cls.role]
         other = exists & ~wrong & ((queue - ctx.machine.mxm_queue) % 3 != cls.role)
-        hint = f"move it to the plane's {role} queue"
-        flag(ctx, 304, bursts, other, f"{cls.mnemonic} is dispatched by a {role} queue", hint)
+        hint = "move it there"
+        flag(
+            ctx, 304, bursts, other, f"{cls.mnemonic} belongs on the {role} queue of a plane", hint
+        )
 
 
 def _field(ctx: Context, operand: Operand, bursts: Ints, column: int) -> None:
