@@ -1,0 +1,5 @@
+"""Placement and scheduling, one stage with two results: a cycle for every burst and an address for every word."""
+
+from compiler.scheduling.scheduler import Placement, Schedule, schedule
+
+__all__ = ["Placement", "Schedule", "schedule"]

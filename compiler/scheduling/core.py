@@ -1,0 +1,270 @@
+"""What every stencil needs: geometry, candidate slices, and the bursts that it makes.
+
+A stencil is a group of bursts with fixed relative times. Placing one means to find the first cycle at which all its
+resources are free; reservations are journalled in the `Tables`, so that a trial that fails is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from compiler.scheduling.memory import Copy, Fragment, Memory, Written, plane_words
+from compiler.scheduling.tables import EAST, WEST, Tables
+from compiler.tiles import Buffer, Rows
+from isa.errors import LimitError
+from isa.instruction import Instruction
+from isa.machine import Machine
+from isa.ops.mem import Read, Write
+from isa.program import BurstList
+
+CONSTANT_BANK = 0
+SCRATCH_BANK = 1
+MAX_TRIALS = 200_000
+SMALL_ROWS = 8
+"""A constant of at most this many rows may have several copies."""
+MAX_COPIES = 6
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A group of streams: direction, first index, and how the table counts it."""
+
+    direction: int
+    index: int
+
+    def number(self, machine: Machine) -> int:
+        """The stream number in instructions."""
+        return self.index + (machine.streams if self.direction == WEST else 0)
+
+
+@dataclass
+class Core:
+    """Shared state of one scheduling run. Slices are MEM queue numbers: west 0.., east ``slices``.."""
+
+    machine: Machine
+    tables: Tables
+    memory: Memory
+    bursts: BurstList = field(default_factory=BurstList)
+    end: int = 0
+    rotation: int = 0
+
+    def __post_init__(self) -> None:
+        m = self.machine
+        self.per = m.slices
+        index = np.arange(m.slices)
+        self.to_vxm: Ints = np.concatenate([index + 1, index + 1])
+        self.to_mxm: Ints = np.concatenate([m.slices + 1 - index, m.slices + 1 - index])
+        self.vxm = m.vxm_position
+        self.t_read, self.t_write = m.timing("mem_read"), m.timing("mem_write")
+        self.t_alu = m.timing("vxm_alu")
+
+    def mark(self) -> tuple[int, int, int]:
+        """A point to go back to."""
+        return len(self.tables.journal), len(self.memory.journal), len(self.memory.picked)
+
+    def undo(self, mark: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """Give back what was taken since ``mark``."""
+        self.tables.undo(mark[0])
+        self.memory.undo(mark[1])
+        del self.memory.picked[mark[2] :]
+
+    def commit(self) -> None:
+        """Keep what was taken."""
+        self.tables.commit()
+        self.memory.journal.clear()
+        self.memory.picked.clear()
+
+    def hemisphere(self, slice_: int) -> int:
+        """0 west, 1 east."""
+        return int(slice_ >= self.per)
+
+    def inward(self, hemisphere: int) -> int:
+        """The direction towards the VXM."""
+        return EAST if hemisphere == 0 else WEST
+
+    def outward(self, hemisphere: int) -> int:
+        """The direction away from the VXM."""
+        return WEST if hemisphere == 0 else EAST
+
+    def emit(
+        self, queue: int, cycle: int, instr: Instruction, latency: int, count: int = 1,
+        step: int = 1, stride: int = 0, node: int = 0,
+    ) -> None:  # fmt: skip
+        """Add a burst; ``latency`` is its cycles from the last dispatch to the end of its effect."""
+        interval = step if count > 1 else 1
+        self.bursts.add(queue, cycle, instr, count, interval, stride if count > 1 else 0, node)
+        self.end = max(self.end, cycle + (count - 1) * interval + max(1, latency))
+
+    def emit_read(self, copy: Copy, plane: int, rows: Rows, start: int, stream: int, cycle: int,
+                  count: int, step: int, node: int) -> None:  # fmt: skip
+        """A read burst of one byte plane."""
+        address = copy.addresses[plane] + rows.row - start
+        self.emit(
+            copy.slices[plane],
+            cycle,
+            Read(address, stream),
+            self.t_read,
+            count,
+            step,
+            rows.stride,
+            node,
+        )
+
+    def take_port(
+        self, port: int, slice_: int, bank: int, cycle: int, count: int, step: int
+    ) -> bool:
+        """Reserve a port (first row of its kind in the tables) and the bank of a slice, if both are free."""
+        t = self.tables
+        bank_row = t.bank + slice_ * t.banks + bank
+        if not t.free(port + slice_, cycle, count, step) or not t.free(
+            bank_row, cycle, count, step
+        ):
+            return False
+        t.take(port + slice_, cycle, count, step)
+        t.take(bank_row, cycle, count, step)
+        return True
+
+    def candidates(
+        self, port: int, bank: int, slices: Ints, cycles: Ints, count: int, step: int
+    ) -> npt.NDArray[np.bool_]:
+        """Which slices have the port and the bank free for a burst that starts in ``cycles``."""
+        if len(slices) == 0:
+            return np.zeros(0, np.bool_)
+        t = self.tables
+        banks = t.bank + slices * t.banks + bank
+        return t.mask(port + slices, cycles, count, step) & t.mask(banks, cycles, count, step)
+
+    def order(self, slices: Ints) -> Ints:
+        """Slices in an order that rotates from call to call, so that neighbours in time use different ones."""
+        self.rotation += 7
+        return np.roll(slices, self.rotation % max(1, len(slices)))
+
+    def place_constant(
+        self, fragment: Fragment, hemisphere: int, chosen: Sequence[int], bank: int
+    ) -> Copy:
+        """Put a constant or an input in one slice a byte plane."""
+        addresses = [self.memory.constant(s, bank, fragment.rows) for s in chosen]
+        copy = Copy(hemisphere, list(chosen), [bank] * len(chosen), addresses, [[] for _ in chosen])
+        fragment.copies.setdefault(hemisphere, []).append(copy)
+        if fragment.buffer.data is not None:
+            for place, plane in zip(
+                zip(chosen, addresses, strict=True), self._planes(fragment), strict=True
+            ):
+                self.memory.constants.append((*place, plane))
+        return copy
+
+    def _planes(self, fragment: Fragment) -> npt.NDArray[np.uint8]:
+        """The bytes of a constant fragment."""
+        buffer, lanes = fragment.buffer, self.machine.lanes
+        assert buffer.data is not None
+        key = id(buffer)
+        if key not in self._loaded:
+            self._loaded = {key: buffer.data()}
+        values = self._loaded[key]
+        first = fragment.chunk * lanes
+        block = values[fragment.start : fragment.start + fragment.rows, first : first + lanes]
+        return plane_words(np.ascontiguousarray(block), lanes, buffer.columns == 1)
+
+    _loaded: dict[int, npt.NDArray[np.generic]] = field(default_factory=dict)
+
+    def new_copy(
+        self, fragment: Fragment, hemisphere: int, chosen: Sequence[tuple[int, int, int]]
+    ) -> Copy:
+        """A scratch copy from ``(slice, bank, address)`` a byte plane."""
+        slices, banks, addresses = (list(x) for x in zip(*chosen, strict=True))
+        copy = Copy(hemisphere, slices, banks, addresses, [[] for _ in chosen])
+        fragment.copies.setdefault(hemisphere, []).append(copy)
+        return copy
+
+    def take_writes(
+        self, fragment: Fragment, hemisphere: int, cycles: Ints, count: int, step: int, near: bool
+    ) -> list[tuple[int, int, int]] | None:
+        """Reserve write ports for one copy of a fragment, a slice a byte plane.
+
+        ``cycles`` gives for every slice the cycle in which the first vector passes it. An existing copy keeps its slices.
+        """
+        t = self.tables
+        planes = fragment.buffer.dtype.planes
+        existing = fragment.copies.get(hemisphere)
+        if existing:
+            c = existing[0]
+            for s, b in zip(c.slices, c.banks, strict=True):
+                if not self.take_port(t.write, s, b, int(cycles[s]), count, step):
+                    return None
+            return list(zip(c.slices, c.banks, c.addresses, strict=True))
+        base = hemisphere * self.per
+        pool = np.arange(base, base + self.per)
+        pool = pool[self.memory.apart(fragment)[pool]]
+        for bank in (SCRATCH_BANK, CONSTANT_BANK):
+            ok = self.candidates(t.write, bank, pool, cycles[pool], count, step)
+            found = self._allocate(
+                self.order_for(pool[ok], near), bank, fragment.rows, cycles, planes
+            )
+            if found is not None:
+                for s, b, _ in found:
+                    self.memory.picked.append((id(fragment), s))
+                    self.take_port(t.write, s, b, int(cycles[s]), count, step)
+                return found
+        return None
+
+    def order_for(self, slices: Ints, near: bool) -> Ints:
+        """Candidate order: rotating, nearest thirds of the hemisphere first if ``near``."""
+        rotated = self.order(slices)
+        if not near:
+            return rotated
+        third = (self.to_vxm[rotated] - 1) * 3 // self.per
+        return rotated[np.argsort(third, kind="stable")]
+
+    def _allocate(
+        self, slices: Ints, bank: int, rows: int, cycles: Ints, planes: int
+    ) -> list[tuple[int, int, int]] | None:
+        found: list[tuple[int, int, int]] = []
+        mark = len(self.memory.journal)
+        for s in slices:
+            address = self.memory.scratch(int(s), bank, rows, int(cycles[s]))
+            if address is not None:
+                found.append((int(s), bank, address))
+                if len(found) == planes:
+                    return found
+        self.memory.undo(mark)
+        return None
+
+    def emit_writes(
+        self, fragment: Fragment, copy: Copy, rows: Rows, cycles: Ints, count: int, step: int,
+        stream: Stream, node: int, planes: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
+        """Write bursts of every byte plane, and from when they can be read."""
+        for p, s in enumerate(copy.slices):
+            if planes is not None and p not in planes:
+                continue
+            cycle = int(cycles[s])
+            address = copy.addresses[p] + rows.row - fragment.start
+            offset = 0 if planes is not None else p
+            number = stream.number(self.machine) + offset
+            self.emit(
+                s, cycle, Write(address, number), self.t_write, count, step, rows.stride, node
+            )
+            copy.written[p].append(Written(rows.row, count, cycle + self.t_write, step))
+
+    def used(self, fragment: Fragment, last: int) -> None:
+        """One user has been placed, its last read in cycle ``last``; a dead fragment's words are given back."""
+        fragment.users -= 1
+        fragment.last_read = max(fragment.last_read, last)
+        if fragment.users == 0 and not fragment.buffer.preloaded:
+            self.memory.release(fragment)
+
+    def full(self, what: str, buffer: Buffer | str) -> LimitError:
+        """The refusal when no slot or no room is found."""
+        room = int(self.memory.room(0).sum() + self.memory.room(1).sum())
+        total = 2 * self.per * self.machine.words
+        return LimitError(
+            401,
+            f"no room or free cycle for {what} '{buffer}': {total - room:,} of {total:,} words are taken",
+            hint="use a chip with more memory (--chip tsp1-deep), a shorter sequence or a smaller batch",
+        )

@@ -1,0 +1,134 @@
+"""Feeding an MXM pair: its state, and streams of stored rows that arrive at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.scheduling.core import CONSTANT_BANK, Core, Stream
+from compiler.scheduling.memory import ALWAYS, Copy, Fragment
+from compiler.tiles import MatrixJob, Rows, Weights
+from isa.errors import InternalError
+from isa.instruction import DType
+
+
+@dataclass(slots=True)
+class Pair:
+    """State of a hemisphere's MXM: when it takes the next row, its last install, what is installed."""
+
+    hemisphere: int
+    free: int = 0
+    installed_at: int = -1
+    weights: Weights | None = None
+    dtype: DType = DType.F16
+    busy: int = 0  # cycles spent on rows
+
+
+@dataclass(slots=True)
+class Feed:
+    """A vector stream from memory to an MXM: copy, plane, first stream, cycle of arrival."""
+
+    copy: Copy
+    stream: Stream
+
+
+class Feeder:
+    """Reserves and emits streams from memory to the MXM pairs."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.m, self.t = core.machine, core.tables
+
+    def fragment(self, rows: Rows) -> Fragment:
+        return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
+
+    def travel(self, slice_: int, hemisphere: int) -> int:
+        """Positions from a slice to a hemisphere's MXM."""
+        own = self.core.hemisphere(slice_) == hemisphere
+        core = self.core
+        return int(core.to_mxm[slice_]) if own else int(core.to_vxm[slice_]) + core.per + 2
+
+    def halves(self, source: int, hemisphere: int) -> tuple[int, ...]:
+        return (hemisphere,) if source == hemisphere else (0, 1)
+
+    def ready(self, rows: Rows, hemisphere: int, step: int) -> int:
+        """Earliest arrival of a burst of rows at the MXM, ports aside."""
+        fragment = self.fragment(rows)
+        best = None
+        for copy in fragment.all_copies():
+            time = max(
+                copy.ready(p, rows.row, rows.count, rows.stride, step)
+                + self.core.t_read + self.travel(s, hemisphere)
+                for p, s in enumerate(copy.slices)
+            )  # fmt: skip
+            best = time if best is None else min(best, time)
+        return ALWAYS if best is None else best
+
+    def diagonal(self, hemisphere: int, cycle: int) -> tuple[int, int]:
+        """Direction towards an MXM and the diagonal that arrives there in ``cycle``."""
+        direction = self.core.outward(hemisphere)
+        position = 0 if hemisphere == 0 else self.m.positions - 1
+        return direction, self.t.diagonal(direction, cycle, position)
+
+    def queue(self, pair: Pair, plane: int, role: int) -> int:
+        index = pair.hemisphere * self.m["mxm.planes"] + plane
+        return self.m.mxm_queue + 3 * index + role
+
+    def take(self, rows: Rows, pair: Pair, cycle: int, step: int) -> tuple[Feed | None, int]:
+        """Reserve a stream of rows to arrive at the pair from ``cycle`` on; or None and how far to move."""
+        core, h = self.core, pair.hemisphere
+        fragment = self.fragment(rows)
+        moves = []
+        for copy in sorted(fragment.all_copies(), key=lambda c: c.hemisphere != h):
+            move, index = self.take_copy(rows, copy, pair, cycle, step)
+            if move == 0:
+                return Feed(copy, Stream(core.outward(h), index)), 0
+            moves.append(move)
+        if not moves and fragment.buffer.preloaded:
+            pool = np.arange(h * core.per, (h + 1) * core.per)
+            ok = core.memory.room(CONSTANT_BANK)[pool] >= fragment.rows
+            chosen = core.order(pool[ok])[: fragment.buffer.dtype.planes]
+            if len(chosen) < fragment.buffer.dtype.planes:
+                raise core.full("constant", rows.buffer)
+            core.place_constant(fragment, h, [int(s) for s in chosen], CONSTANT_BANK)
+            return None, 1
+        if not moves:
+            raise InternalError(920, f"{rows} is read before anything writes it")
+        return None, min(moves)
+
+    def take_copy(
+        self, rows: Rows, copy: Copy, pair: Pair, cycle: int, step: int
+    ) -> tuple[int, int]:
+        """(0, first stream) if a copy's rows can be streamed to arrive in ``cycle``, else (how far to move, 0)."""
+        core, h, mark = self.core, pair.hemisphere, self.core.mark()
+        halves = self.halves(copy.hemisphere, h)
+        direction, diagonal = self.diagonal(h, cycle)
+        width = len(copy.slices)
+        index = self.t.pick_stream(direction, halves, diagonal, rows.count, step, width)
+        if index is None:
+            return 1, 0
+        for p, (s, b) in enumerate(zip(copy.slices, copy.banks, strict=True)):
+            issue = cycle - core.t_read - self.travel(s, h)
+            late = copy.ready(p, rows.row, rows.count, rows.stride, step) - issue
+            if late > 0 or not core.take_port(self.t.read, s, b, issue, rows.count, step):
+                core.undo(mark)
+                if late > 0:
+                    return late, 0
+                bank = self.t.bank + s * self.t.banks + b
+                blocked = self.t.blocked(self.t.read + s, issue, rows.count, step)
+                return max(1, blocked, self.t.blocked(bank, issue, rows.count, step)), 0
+        self.t.take_stream(direction, halves, index, width, diagonal, rows.count, step)
+        return 0, index
+
+    def emit(
+        self, job: MatrixJob, rows: Rows, feed: Feed, pair: Pair, cycle: int, step: int
+    ) -> None:
+        core, fragment = self.core, self.fragment(rows)
+        for p, s in enumerate(feed.copy.slices):
+            issue = cycle - core.t_read - self.travel(s, pair.hemisphere)
+            number = feed.stream.number(self.m) + p
+            core.emit_read(
+                feed.copy, p, rows, fragment.start, number, issue, rows.count, step, job.node
+            )
+        fragment.last_read = max(fragment.last_read, cycle + rows.count * step)

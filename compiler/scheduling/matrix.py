@@ -1,0 +1,201 @@
+"""The stencil of a matrix pass: weight loads, install, activations, accumulation, writes of the sums.
+
+Each pair (one a hemisphere) runs its passes in the order in which they are placed. Weights of the next pass load while the
+present one computes: a load may begin once the previous install is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compiler.scheduling.core import MAX_TRIALS, Core, Stream
+from compiler.scheduling.feed import Feed, Feeder, Pair
+from compiler.scheduling.weights import TileLoader
+from compiler.tiles import Load, MatrixJob, Pass, Weights
+from isa.instruction import DType
+from isa.ops.mxm import Accumulate, Activate, InstallWeights, LoadWeights
+
+
+@dataclass(slots=True)
+class PassTrial:
+    """What a trial of a pass has chosen."""
+
+    start: int
+    feed: Feed
+    emits: list[Stream] = field(default_factory=list)
+    places: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
+
+
+class MatrixPlacer:
+    """Places `MatrixJob`s."""
+
+    def __init__(self, core: Core) -> None:
+        self.core, self.feeder = core, Feeder(core)
+        self.tiles = TileLoader(self.feeder)
+        self.m, self.t = core.machine, core.tables
+        self.pairs = (Pair(0), Pair(1))
+        self.array = self.m["mxm.array_latency"]
+        self.t_acc = self.m.timing("mxm_accumulate")
+        self.t_load, self.t_install = self.m.timing("mxm_load"), self.m.timing("mxm_install")
+
+    def bound(self, job: MatrixJob, hemisphere: int) -> int:
+        """Cycle before which the first pass cannot start, from the data it needs."""
+        first = job.passes[0]
+        ready = [self.feeder.ready(first.rows, hemisphere, self.cost(job, first))]
+        ready += [
+            self.feeder.ready(load.rows, hemisphere, 1) + load.rows.count
+            for load in first.weights.loads
+        ]
+        return max(ready)
+
+    def cost(self, job: MatrixJob, p: Pass) -> int:
+        """Cycles a row."""
+        return 1 if job.dtype is DType.I8 else -(-p.window // self.m["mxm.fp16_k"])
+
+    def place(self, job: MatrixJob, hemisphere: int) -> None:
+        """Place all passes of a job on a pair, one after another."""
+        pair = self.pairs[hemisphere]
+        for p in job.passes:
+            if p.weights is not pair.weights or job.dtype is not pair.dtype:
+                self._install(job, p.weights, pair)
+            self._drive(job, p, pair)
+        for rows in job.reads():
+            self.core.used(self.feeder.fragment(rows), 0)
+
+    def _install(self, job: MatrixJob, weights: Weights, pair: Pair) -> None:
+        last = (
+            self.tiles.load(job, weights, pair)
+            if weights.tile
+            else self._load_rows(job, weights, pair)
+        )
+        cycle = max(last + self.t_load, pair.free - self.t_install, pair.installed_at + 1)
+        planes = (0, 1) if job.dtype is DType.I8 else (0,)
+        for plane in planes:
+            queue = self.feeder.queue(pair, plane, 0)
+            instr = InstallWeights(int(job.dtype), weights.first, weights.columns)
+            self.core.emit(queue, cycle, instr, self.t_install, node=job.node)
+        pair.installed_at, pair.weights, pair.dtype = cycle, weights, job.dtype
+        pair.free = max(pair.free, cycle + self.t_install)
+
+    def _load_rows(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
+        """Load rows of buffers, a column a cycle; the last load's cycle."""
+        cycle = pair.installed_at + 1
+        for load in weights.loads:
+            cycle = max(cycle, self.feeder.ready(load.rows, pair.hemisphere, 1))
+            for _ in range(MAX_TRIALS):
+                feed, move = self.feeder.take(load.rows, pair, cycle, 1)
+                if feed is not None:
+                    break
+                cycle += move
+            else:
+                raise self.core.full("the weights", load.rows.buffer)
+            self._emit_load(job, load, feed, pair, cycle)
+            cycle += load.rows.count
+        return cycle - 1
+
+    def _emit_load(self, job: MatrixJob, load: Load, feed: Feed, pair: Pair, cycle: int) -> None:
+        self.core.commit()
+        self.feeder.emit(job, load.rows, feed, pair, cycle, 1)
+        number = feed.stream.number(self.m)
+        for plane in (0, 1) if job.dtype is DType.I8 else (0,):
+            instr = LoadWeights(int(job.dtype), number + plane, 1, load.column, 1)
+            queue = self.feeder.queue(pair, plane, 0)
+            self.core.emit(queue, cycle, instr, self.t_load, load.rows.count, 1, 1, job.node)
+
+    def _drive(self, job: MatrixJob, p: Pass, pair: Pair) -> None:
+        """Place the rows of a pass at the first cycle at which they can be streamed and their sums written."""
+        step = self.cost(job, p)
+        cycle = max(pair.free, self.feeder.ready(p.rows, pair.hemisphere, step))
+        for _ in range(MAX_TRIALS):
+            feed, move = self.feeder.take(p.rows, pair, cycle, step)
+            if feed is not None:
+                trial = PassTrial(cycle, feed)
+                if p.emit is None or self._take_emit(job, p, pair, trial, step):
+                    self._commit(job, p, pair, trial, step)
+                    return
+                self.core.undo()
+                move = 1
+            cycle += move
+        raise self.core.full("the sums", p.emit.buffer if p.emit else p.rows.buffer)
+
+    def _take_emit(self, job: MatrixJob, p: Pass, pair: Pair, trial: PassTrial, step: int) -> bool:
+        """Reserve result streams and the writes: a quad, or one quad a byte plane for a byte move."""
+        assert p.emit is not None
+        core, h = self.core, pair.hemisphere
+        fragment, count = self.feeder.fragment(p.emit), p.rows.count
+        landing = trial.start + self.array + self.t_acc
+        hemispheres = (h, 1 - h) if p.emit.buffer.both else (h,)
+        direction = core.inward(h)
+        position = 0 if h == 0 else self.m.positions - 1
+        diagonal = self.t.diagonal(direction, landing, position)
+        halves = (0, 1) if p.emit.buffer.both else (h,)
+        for _ in range(2 if job.dtype is DType.I8 else 1):
+            index = self.t.pick_stream(direction, halves, diagonal, count, step, 4)
+            if index is None:
+                return False
+            self.t.take_stream(direction, halves, index, 4, diagonal, count, step)
+            trial.emits.append(Stream(direction, index))
+        cycles = self._passing(h, landing)
+        for side in hemispheres:
+            places = core.take_writes(fragment, side, cycles, count, step, near=False)
+            if places is None:
+                return False
+            trial.places[side] = places
+        return True
+
+    def _passing(self, hemisphere: int, landing: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """For every slice, the cycle in which what leaves an MXM in ``landing`` passes it."""
+        core = self.core
+        own = np.zeros(2 * core.per, np.bool_)
+        own[hemisphere * core.per : (hemisphere + 1) * core.per] = True
+        return landing + np.where(own, core.to_mxm, core.per + 2 + core.to_vxm)
+
+    def _commit(self, job: MatrixJob, p: Pass, pair: Pair, trial: PassTrial, step: int) -> None:
+        core, count = self.core, p.rows.count
+        core.commit()
+        self.feeder.emit(job, p.rows, trial.feed, pair, trial.start, step)
+        number = trial.feed.stream.number(self.m)
+        for plane in (0, 1) if job.dtype is DType.I8 else (0,):
+            act = Activate(int(job.dtype), number, p.first, p.window)
+            core.emit(
+                self.feeder.queue(pair, plane, 1), trial.start, act, step, count, step, 0, job.node
+            )
+            out = trial.emits[plane].number(self.m) if trial.emits else 0
+            acc = Accumulate(int(job.dtype), p.acc, int(p.start), int(bool(trial.emits)), out)
+            cycle = trial.start + self.array
+            core.emit(
+                self.feeder.queue(pair, plane, 2), cycle, acc, self.t_acc, count, step, 1, job.node
+            )
+        pair.free = trial.start + count * step
+        pair.busy += count * step
+        if p.emit is not None:
+            self._commit_emit(job, p, pair, trial, step)
+
+    def _commit_emit(
+        self, job: MatrixJob, p: Pass, pair: Pair, trial: PassTrial, step: int
+    ) -> None:
+        assert p.emit is not None
+        core, fragment = self.core, self.feeder.fragment(p.emit)
+        cycles = self._passing(pair.hemisphere, trial.start + self.array + self.t_acc)
+        for side, places in trial.places.items():
+            held = fragment.copies.get(side)
+            copy = held[0] if held else core.new_copy(fragment, side, places)
+            if job.dtype is DType.I8:
+                for plane, stream in enumerate(trial.emits):
+                    core.emit_writes(
+                        fragment,
+                        copy,
+                        p.emit,
+                        cycles,
+                        p.rows.count,
+                        step,
+                        stream,
+                        job.node,
+                        [plane],
+                    )
+            else:
+                core.emit_writes(
+                    fragment, copy, p.emit, cycles, p.rows.count, step, trial.emits[0], job.node
+                )

@@ -1,0 +1,229 @@
+"""List scheduling of a `TileGraph`.
+
+Ops become ready when everything they read has been placed. Vector and gather ops are placed at once, at the first free
+cycle. Matrix jobs wait in a pool; the pair that is free first takes the job that can start first, the earlier one in
+program order among those that start within a slack.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from compiler.scheduling.core import CONSTANT_BANK, Core
+from compiler.scheduling.gather import GatherPlacer
+from compiler.scheduling.matrix import MatrixPlacer
+from compiler.scheduling.memory import Fragment, Memory
+from compiler.scheduling.tables import Tables
+from compiler.scheduling.vector import VectorPlacer
+from compiler.tiles import Buffer, GatherOp, MatrixJob, Rows, TileGraph, TileOp, VectorOp
+from isa.machine import Machine
+
+SLACK = 32
+"""Cycles by which a job may start later than the earliest and still go first by program order."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where everything lies. ``fragments`` in order of first use."""
+
+    machine: Machine
+    memory: Memory
+
+    def text(self) -> str:
+        """One line a copy of a fragment and a weight tile."""
+        names = self.machine.queue_names
+        lines = []
+        for f in self.memory.fragments.values():
+            for c in f.all_copies():
+                places = " ".join(
+                    f"{names[s]}:{a:#06x}" for s, a in zip(c.slices, c.addresses, strict=True)
+                )
+                span = f"{f.start}:{f.start + f.rows}"
+                lines.append(
+                    f"%{f.buffer.name}.{f.chunk}[{span}] {f.buffer.dtype.name.lower()} {places}"
+                )
+        for held in self.memory.tiles.values():
+            for tile, place in held:
+                pairs = zip(place.slices, place.addresses, strict=True)
+                lines.append(
+                    f"{tile} x{place.steps} " + " ".join(f"{names[s]}:{a:#06x}" for s, a in pairs)
+                )
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When everything happens: the bursts, the predicted cycles, and the cycles in which each MXM pair takes rows."""
+
+    machine: Machine
+    bursts: npt.NDArray[np.void]
+    cycles: int
+    matrix_busy: tuple[int, int]
+    nodes: tuple[str, ...]
+
+    def text(self) -> str:
+        """One line a burst, in order of cycle."""
+        from isa.program import decode_args
+
+        lines = [
+            f"; {self.cycles} cycles, pairs busy {self.matrix_busy[0]} and {self.matrix_busy[1]}"
+        ]
+        for b in self.bursts[np.lexsort((self.bursts["queue"], self.bursts["cycle"]))]:
+            instr = decode_args(int(b["opcode"]), b["args"])
+            repeat = f" x{b['count']} /{b['interval']} +{b['stride']}" if b["count"] > 1 else ""
+            name = self.machine.queue_names[int(b["queue"])]
+            lines.append(f"@{b['cycle']} {name}: {instr}{repeat}  ; {self.nodes[int(b['node'])]}")
+        return "\n".join(lines) + "\n"
+
+
+class _Writers:
+    """Who writes which rows: dependences are read off the operands."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
+
+    def add(self, rows: Rows, op: int) -> None:
+        last = rows.row + (rows.count if rows.stride else 1)
+        self.found[id(rows.buffer), rows.chunk].append((rows.row, last, op))
+
+    def of(self, rows: Rows) -> set[int]:
+        last = rows.row + (rows.count if rows.stride else 1)
+        return {
+            o
+            for a, b, o in self.found.get((id(rows.buffer), rows.chunk), ())
+            if a < last and rows.row < b
+        }
+
+
+def schedule(
+    tiles: TileGraph, machine: Machine, progress: Progress | None = None
+) -> tuple[Placement, Schedule]:
+    """Place every op of ``tiles``; raises ``LimitError`` TSP401 when something does not fit."""
+    core = Core(machine, Tables(machine), Memory(machine))
+    run = _Run(core, tiles, progress)
+    _place_inputs(core, tiles)
+    run.all()
+    cycles = core.end + machine.timing("stagger")
+    busy = (run.matrix.pairs[0].busy, run.matrix.pairs[1].busy)
+    bursts = core.bursts.array()
+    result = Schedule(machine, bursts, cycles, busy, tuple(tiles.nodes))
+    return Placement(machine, core.memory), result
+
+
+def _place_inputs(core: Core, tiles: TileGraph) -> None:
+    """Inputs lie in memory before cycle 0 whether or not something reads them."""
+    for buffers in tiles.inputs.values():
+        for buffer in buffers:
+            for chunk in range(buffer.chunks(core.machine.lanes)):
+                fragment = core.memory.fragment(buffer, chunk, 0)
+                h = core.rotation % 2
+                pool = np.arange(h * core.per, (h + 1) * core.per)
+                pool = pool[core.memory.apart(fragment)[pool]]
+                pool = core.order(pool[core.memory.room(CONSTANT_BANK)[pool] >= fragment.rows])
+                chosen = [int(s) for s in pool[: buffer.dtype.planes]]
+                if len(chosen) < buffer.dtype.planes:
+                    raise core.full("input", buffer)
+                core.place_constant(fragment, h, chosen, CONSTANT_BANK)
+
+
+class _Run:
+    """One scheduling run: dependences, the ready ops, and the choice among matrix jobs."""
+
+    def __init__(self, core: Core, tiles: TileGraph, progress: Progress | None) -> None:
+        self.core, self.tiles, self.progress = core, tiles, progress
+        self.vector = VectorPlacer(core)
+        self.matrix = MatrixPlacer(core)
+        self.gather = GatherPlacer(core, self.vector)
+        self.waiting: list[int] = []
+        self.next: list[list[int]] = [[] for _ in tiles.ops]
+        self.ready: list[int] = []
+        self.jobs: dict[int, MatrixJob] = {}
+        self.done = 0
+        self._dependences()
+
+    def _dependences(self) -> None:
+        writers = _Writers()
+        for i, op in enumerate(self.tiles.ops):
+            before: set[int] = set()
+            for rows in op.reads():
+                before |= writers.of(rows)
+                self._fragment(rows).users += 1
+            for rows in op.writes():
+                writers.add(rows, i)
+            if isinstance(op, MatrixJob):
+                for p in op.passes:
+                    if p.emit is not None:
+                        self.core.memory.join([self._fragment(p.rows), self._fragment(p.emit)])
+            else:
+                both = [self._fragment(rows) for rows in (*op.reads(), *op.writes())]
+                if isinstance(op, GatherOp):
+                    chunks = range(op.table.chunks(self.core.machine.lanes))
+                    both += [self.core.memory.fragment(op.table, c, 0) for c in chunks]
+                self.core.memory.join(list({id(f): f for f in both}.values()))
+            self.waiting.append(len(before))
+            for b in before:
+                self.next[b].append(i)
+            if not before:
+                self._offer(i)
+        for buffer in self.tiles.outputs.values():
+            self._keep(buffer)
+
+    def _fragment(self, rows: Rows) -> Fragment:
+        return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
+
+    def _keep(self, buffer: Buffer) -> None:
+        for chunk in range(buffer.chunks(self.core.machine.lanes)):
+            for start in buffer.starts:
+                self.core.memory.fragment(buffer, chunk, start).users += 1
+
+    def _offer(self, i: int) -> None:
+        op = self.tiles.ops[i]
+        if isinstance(op, MatrixJob):
+            self.jobs[i] = op
+        else:
+            heapq.heappush(self.ready, i)
+
+    def all(self) -> None:
+        """Place everything."""
+        while self.ready or self.jobs:
+            while self.ready:
+                i = heapq.heappop(self.ready)
+                self._place(self.tiles.ops[i])
+                self._finish(i)
+            if self.jobs:
+                i, hemisphere = self._choose()
+                self.matrix.place(self.jobs.pop(i), hemisphere)
+                self._finish(i)
+
+    def _place(self, op: TileOp) -> None:
+        if isinstance(op, VectorOp):
+            self.vector.place(op)
+        elif isinstance(op, GatherOp):
+            self.gather.place(op)
+
+    def _finish(self, i: int) -> None:
+        for n in self.next[i]:
+            self.waiting[n] -= 1
+            if self.waiting[n] == 0:
+                self._offer(n)
+        self.done += 1
+        if self.progress is not None and self.done % 16 == 0:
+            self.progress(self.done, len(self.tiles.ops))
+
+    def _choose(self) -> tuple[int, int]:
+        """The next matrix job and the pair it goes to."""
+        pair = min(self.matrix.pairs, key=lambda p: p.free)
+        starts = {
+            i: max(pair.free, self.matrix.bound(job, pair.hemisphere))
+            for i, job in self.jobs.items()
+        }
+        first = min(starts.values())
+        return min(i for i, s in starts.items() if s <= first + SLACK), pair.hemisphere

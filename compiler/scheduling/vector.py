@@ -1,0 +1,328 @@
+"""The stencil of a `VectorOp`: reads, a chain of ALU bursts with delays, writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compiler.scheduling.chain import emit_chain
+from compiler.scheduling.core import CONSTANT_BANK, MAX_COPIES, MAX_TRIALS, SMALL_ROWS, Core, Stream
+from compiler.scheduling.memory import ALWAYS, Copy, Fragment
+from compiler.tiles import Output, Rows, VectorOp
+from isa.errors import InternalError
+from isa.instruction import REGISTRY
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One reading of an input: at ``offset`` cycles after the stencil's start it passes the VXM."""
+
+    rows: Rows
+    offset: int
+    planes: int
+    copy: Copy | None = None
+    stream: Stream | None = None
+
+
+@dataclass(slots=True)
+class Shape:
+    """Relative times of a chain, independent of where it is placed."""
+
+    offsets: list[int]
+    arrivals: list[Arrival]
+    lookup: dict[tuple[int, int], int]  # (input, step offset) -> arrival
+    step: int
+
+
+@dataclass(slots=True)
+class Trial:
+    """What one trial placement has chosen."""
+
+    start: int
+    alus: list[int] = field(default_factory=list)
+    streams: dict[tuple[int, int], Stream] = field(default_factory=dict)  # (output, hemisphere)
+    places: dict[tuple[int, int], list[tuple[int, int, int]]] = field(default_factory=dict)
+    tail: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # (alu, cycle) of the reduction's tail
+    reducer: int = -1
+
+
+class VectorPlacer:
+    """Places `VectorOp`s one at a time, each at the first cycle where everything is free."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.m, self.t = core.machine, core.tables
+        self.large = self.m["vxm.large_alus"]
+        self.max_delay = self.m["vxm.max_delay"]
+        self.latency = core.t_alu
+
+    def place(self, op: VectorOp) -> int:
+        """Place an op; the cycle in which its first operand reaches the VXM."""
+        shape = self._shape(op)
+        start = max(0, self._bound(shape, op.count))
+        for _ in range(MAX_TRIALS):
+            trial, move = self._try(op, shape, start)
+            if trial is not None:
+                self._commit(op, shape, trial)
+                return start
+            start += move
+        raise self.core.full("the vector op writing", op.outputs[0].rows.buffer)
+
+    def _shape(self, op: VectorOp) -> Shape:
+        offsets: list[int] = []
+        for step in op.steps:
+            ready = [offsets[o.index] + self.latency for o in step.operands if o.kind == "step"]
+            offsets.append(max(ready, default=0))
+        wanted: dict[int, list[int]] = {}
+        for step, offset in zip(op.steps, offsets, strict=True):
+            for o in step.operands:
+                if o.kind == "in":
+                    wanted.setdefault(o.index, []).append(offset)
+        arrivals: list[Arrival] = []
+        lookup: dict[tuple[int, int], int] = {}
+        for index, times in sorted(wanted.items()):
+            rows = op.inputs[index]
+            for time in sorted(set(times)):
+                last = arrivals[-1] if arrivals and arrivals[-1].rows is rows else None
+                if last is None or time - last.offset > self.max_delay:
+                    arrivals.append(Arrival(rows, time, rows.buffer.dtype.planes))
+                lookup[index, time] = len(arrivals) - 1
+        return Shape(offsets, arrivals, lookup, self._interval(op))
+
+    def _interval(self, op: VectorOp) -> int:
+        """Cycles a row: what the ALUs of either class allow, with room left for another chain."""
+        large = sum(REGISTRY[s.op].large for s in op.steps)
+        by_all = -(-len(op.steps) // (self.m["vxm.alus"] - 2))
+        by_large = -(-large // max(1, self.large - 1))
+        return max(1, by_all, by_large) if op.count > 1 else 1
+
+    def _bound(self, shape: Shape, count: int) -> int:
+        bound = 0
+        for a in shape.arrivals:
+            fragment = self.core.memory.fragment(a.rows.buffer, a.rows.chunk, a.rows.row)
+            times = []
+            for copy in fragment.all_copies():
+                ready = [
+                    copy.ready(p, a.rows.row, count, a.rows.stride, shape.step)
+                    + self.core.t_read + int(self.core.to_vxm[s]) - a.offset
+                    for p, s in enumerate(copy.slices)
+                ]  # fmt: skip
+                times.append(max(ready))
+            bound = max(bound, min(times, default=ALWAYS))
+        return bound
+
+    def _try(self, op: VectorOp, shape: Shape, start: int) -> tuple[Trial | None, int]:
+        """A trial at one start: what it chose, or None and how far to move on."""
+        trial = Trial(start)
+        self.core.undo()
+        for arrival in shape.arrivals:
+            move = self.take_input(arrival, start, op.count, shape.step)
+            if move:
+                self.core.undo()
+                return None, move
+        if self._take_alus(op, shape, trial) and self._take_outputs(op, shape, trial):
+            return trial, 0
+        self.core.undo()
+        return None, 1
+
+    def take_input(self, a: Arrival, start: int, count: int, step: int) -> int:
+        """Reserve the reading of one input; 0, or how far to move on if no copy can be read now."""
+        core = self.core
+        fragment = core.memory.fragment(a.rows.buffer, a.rows.chunk, a.rows.row)
+        moves = []
+        for copy in fragment.all_copies():
+            move = self._take_copy(a, copy, start, count, step)
+            if move == 0:
+                return 0
+            moves.append(move)
+        if fragment.buffer.preloaded and (
+            not moves or (fragment.rows <= SMALL_ROWS and len(moves) < MAX_COPIES)
+        ):
+            for hemisphere in (core.rotation % 2, 1 - core.rotation % 2):
+                if self._place_constant(fragment, a, hemisphere, start, count, step):
+                    return 0
+        if not moves and not fragment.buffer.preloaded:
+            raise InternalError(920, f"{a.rows} is read before anything writes it")
+        return min(moves, default=1)
+
+    def _take_copy(self, a: Arrival, copy: Copy, start: int, count: int, step: int) -> int:
+        core, mark = self.core, self.core.mark()
+        cycle = start + a.offset
+        direction = core.inward(copy.hemisphere)
+        diagonal = self.t.diagonal(direction, cycle, core.vxm)
+        index = self.t.pick_stream(direction, (copy.hemisphere,), diagonal, count, step, a.planes)
+        if index is None:
+            return 1
+        for p, (s, b) in enumerate(zip(copy.slices, copy.banks, strict=True)):
+            issue = cycle - core.t_read - int(core.to_vxm[s])
+            late = copy.ready(p, a.rows.row, count, a.rows.stride, step) - issue
+            if late > 0 or not core.take_port(self.t.read, s, b, issue, count, step):
+                core.undo(mark)
+                if late > 0:
+                    return late
+                bank = self.t.bank + s * self.t.banks + b
+                blocked = self.t.blocked(self.t.read + s, issue, count, step)
+                return max(1, blocked, self.t.blocked(bank, issue, count, step))
+        self.t.take_stream(direction, (copy.hemisphere,), index, a.planes, diagonal, count, step)
+        a.copy, a.stream = copy, Stream(direction, index)
+        return 0
+
+    def _place_constant(
+        self, fragment: Fragment, a: Arrival, hemisphere: int, start: int, count: int, step: int
+    ) -> bool:
+        """Choose slices for a constant on its first use (or another copy of a small one)."""
+        core = self.core
+        pool = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
+        pool = pool[core.memory.apart(fragment)[pool]]
+        cycles = start + a.offset - core.t_read - core.to_vxm[pool]
+        for bank in (CONSTANT_BANK, 1 - CONSTANT_BANK):
+            ok = core.candidates(self.t.read, bank, pool, cycles, count, step)
+            ok &= core.memory.room(bank)[pool] >= fragment.rows
+            chosen = core.order(pool[ok])[: a.planes]
+            if len(chosen) == a.planes:
+                copy = core.place_constant(fragment, hemisphere, [int(s) for s in chosen], bank)
+                return self._take_copy(a, copy, start, count, step) == 0
+        return False
+
+    def _take_alus(self, op: VectorOp, shape: Shape, trial: Trial) -> bool:
+        for step, offset in zip(op.steps, shape.offsets, strict=True):
+            alu = self.take_alu(step.op, trial.start + offset, op.count, shape.step)
+            if alu is None:
+                return False
+            trial.alus.append(alu)
+        return op.reduce is None or self._take_reduction(op, shape, trial)
+
+    def take_alu(self, name: str, cycle: int, count: int, step: int) -> int | None:
+        alus = range(self.m["vxm.alus"])
+        small = [*alus[self.large :], *alus[: self.large]]
+        for alu in alus[: self.large] if REGISTRY[name].large else small:
+            if self.t.free(self.t.alu + alu, cycle, count, step):
+                self.t.take(self.t.alu + alu, cycle, count, step)
+                return alu
+        return None
+
+    def _take_reduction(self, op: VectorOp, shape: Shape, trial: Trial) -> bool:
+        """The running ALU, then the instants that join its last partials and run the post steps."""
+        assert op.reduce is not None
+        first = trial.start + shape.offsets[op.reduce.step.index] + self.latency
+        reducer = self.take_alu(op.reduce.op, first, op.count, shape.step)
+        if reducer is None:
+            return False
+        trial.reducer = reducer
+        cycle = first + (op.count - 1) * shape.step + self.latency
+        for name in self.tail(op, shape.step):
+            alu = self.take_alu(name, cycle, 1, 1)
+            if alu is None:
+                return False
+            trial.tail.append((alu, cycle))
+            cycle += self.latency
+        return True
+
+    def tail(self, op: VectorOp, step: int) -> list[str]:
+        """Mnemonics after the last row: joins of the partials, post steps, or a move if there is neither."""
+        assert op.reduce is not None
+        partials = self.partials(op.count, step)
+        names = [op.reduce.op] * (partials - 1) + [s.op for s in op.reduce.post]
+        return names or (["mov"] if op.count > partials else [])
+
+    def partials(self, count: int, step: int) -> int:
+        """Interleaved running results: as many instances as fit the ALU's latency."""
+        return min(count, -(-self.latency // step))
+
+    def _take_outputs(self, op: VectorOp, shape: Shape, trial: Trial) -> bool:
+        for i, output in enumerate(op.outputs):
+            landing = self.landing(op, shape, trial, output)
+            count = 1 if output.reduced else op.count
+            step = 1 if output.reduced else shape.step
+            fragment = self._fragment(output.rows)
+            if output.rows.buffer.both:
+                choices: list[tuple[int, ...]] = [(0, 1)]
+            else:
+                held = tuple(fragment.copies)
+                first = self._preferred(shape)
+                choices = [held] if held else [(first,), (1 - first,)]
+            if not any(
+                self._take_output(trial, i, fragment, c, landing, count, step) for c in choices
+            ):
+                return False
+        return True
+
+    def _preferred(self, shape: Shape) -> int:
+        """The hemisphere that does not hold the first operand: reads and writes then never meet in a bank."""
+        for a in shape.arrivals:
+            if a.copy is not None and not a.rows.buffer.preloaded:
+                return 1 - a.copy.hemisphere
+        return self.core.rotation % 2
+
+    def _take_output(
+        self, trial: Trial, i: int, fragment: Fragment, hemispheres: tuple[int, ...], landing: int, count: int, step: int,
+    ) -> bool:  # fmt: skip
+        core, mark, planes = self.core, self.core.mark(), fragment.buffer.dtype.planes
+        for h in hemispheres:
+            direction = core.outward(h)
+            diagonal = self.t.diagonal(direction, landing, core.vxm)
+            index = self.t.pick_stream(direction, (0, 1), diagonal, count, step, planes)
+            cycles = landing + core.to_vxm
+            near = not fragment.buffer.both
+            places = (
+                None if index is None else core.take_writes(fragment, h, cycles, count, step, near)
+            )
+            if index is None or places is None:
+                core.undo(mark)
+                return False
+            self.t.take_stream(direction, (0, 1), index, planes, diagonal, count, step)
+            trial.streams[i, h] = Stream(direction, index)
+            trial.places[i, h] = places
+        return True
+
+    def landing(self, op: VectorOp, shape: Shape, trial: Trial, output: Output) -> int:
+        """The cycle in which an output's first vector stands on the streams at the VXM."""
+        if not output.reduced:
+            return trial.start + shape.offsets[output.source.index] + self.latency
+        if trial.tail:
+            return trial.tail[-1][1] + self.latency
+        assert op.reduce is not None
+        return trial.start + shape.offsets[op.reduce.step.index] + 2 * self.latency
+
+    def _fragment(self, rows: Rows) -> Fragment:
+        return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
+
+    def _commit(self, op: VectorOp, shape: Shape, trial: Trial) -> None:
+        self.core.commit()
+        core = self.core
+        for a in shape.arrivals:
+            assert a.copy is not None
+            assert a.stream is not None
+            fragment = self._fragment(a.rows)
+            for p, s in enumerate(a.copy.slices):
+                issue = trial.start + a.offset - core.t_read - int(core.to_vxm[s])
+                number = a.stream.number(self.m) + p
+                core.emit_read(
+                    a.copy, p, a.rows, fragment.start, number, issue, op.count, shape.step, op.node
+                )
+            fragment.last_read = max(
+                fragment.last_read, trial.start + a.offset + op.count * shape.step
+            )
+        emit_chain(self, op, shape, trial)
+        for i, output in enumerate(op.outputs):
+            self._commit_output(op, shape, trial, i, output)
+        for rows in op.inputs:
+            core.used(self._fragment(rows), trial.start)
+
+    def _commit_output(
+        self, op: VectorOp, shape: Shape, trial: Trial, i: int, output: Output
+    ) -> None:
+        core, fragment = self.core, self._fragment(output.rows)
+        landing = self.landing(op, shape, trial, output)
+        count, step = (1, 1) if output.reduced else (op.count, shape.step)
+        for (index, h), places in trial.places.items():
+            if index == i:
+                held = fragment.copies.get(h)
+                copy = held[0] if held else core.new_copy(fragment, h, places)
+                stream = trial.streams[i, h]
+                core.emit_writes(
+                    fragment, copy, output.rows, landing + core.to_vxm, count, step, stream, op.node
+                )

@@ -1,0 +1,189 @@
+"""Reductions: over lanes by a matrix of ones (the sum arrives in every lane), over rows by a running VXM chain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from compiler.graph import Node
+from compiler.graph.rules import ints, number
+from compiler.tiles import (
+    Buffer,
+    MatrixJob,
+    Operand,
+    Output,
+    Pass,
+    Rows,
+    VectorOp,
+    Weights,
+    WeightTile,
+)
+from compiler.tiling.context import Context, row_dims
+from compiler.tiling.expr import Chain, Expr, Leaf, Value, apply, convert, imm, runs
+from compiler.tiling.values import aligned, value, written
+from isa.instruction import DType
+
+
+def ones_tile(ctx: Context) -> Weights:
+    """A full plane of ones: every output lane is the sum over the window."""
+    if "ones" not in ctx.weights:
+        lanes = ctx.lanes
+        tile = WeightTile("ones", lanes, lambda: np.ones((lanes, lanes), np.float16))
+        ctx.weights["ones"] = Weights(0, lanes, tile)
+    return ctx.weights["ones"]
+
+
+def lane_mask(ctx: Context, columns: int) -> Leaf:
+    """All bits set in the first ``columns % lanes`` lanes of the last chunk, zero beyond."""
+    tail = columns % ctx.lanes
+    name = f"mask{tail}"
+
+    def data() -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+        row = np.zeros((1, ctx.lanes), np.int32)
+        row[0, :tail] = -1
+        return row
+
+    buffer = ctx.constant(name, (1, ctx.lanes), DType.F32, lambda: data().view(np.float32))
+    return Leaf(buffer, np.zeros(1, np.int64))
+
+
+def fold_parts(
+    ctx: Context, name: str, dims: tuple[int, ...], columns: int, per_chunk: Sequence[Expr]
+) -> list[Buffer]:
+    """Add up per-chunk expressions and store the sum as hi and lo fp16 parts: an fp32 row sum's operands."""
+    parts = [
+        ctx.buffer(f"{name}.f{i}", DType.F16, dims, min(columns, ctx.lanes), both=True)
+        for i in range(2)
+    ]
+    for start, count in ctx.runs_of([(e, parts[0]) for e in per_chunk]):
+        chain = _chunk_chain(start, count)
+        total: Operand | None = None
+        for chunk, expr in enumerate(per_chunk):
+            chain.chunk = chunk
+            found = chain.result(expr)
+            total = found if total is None else chain.add("add", DType.F32, total, found)
+        assert total is not None
+        hi = chain.add("cvt", DType.F32, total, to=DType.F16)
+        back = chain.add("cvt", DType.F16, hi, to=DType.F32)
+        lo = chain.add("cvt", DType.F32, chain.add("sub", DType.F32, total, back), to=DType.F16)
+        outputs = [
+            Output(s, Rows(b, 0, start, count)) for s, b in zip((hi, lo), parts, strict=True)
+        ]
+        ctx.emit(VectorOp(ctx.node, count, tuple(chain.inputs), tuple(chain.steps), tuple(outputs)))
+    return parts
+
+
+def _chunk_chain(start: int, count: int) -> Chain:
+    return Chain(0, start, count)
+
+
+def lane_sum(
+    ctx: Context, name: str, dims: tuple[int, ...], columns: int, per_chunk: Sequence[Expr]
+) -> Buffer:
+    """Row sums of ``sum(per_chunk)`` as a uniform f32 buffer; padding lanes must already be zero."""
+    parts = fold_parts(ctx, name, dims, columns, per_chunk)
+    total = ctx.buffer(f"{name}.sum", DType.F32, dims, 1)
+    weights, window = ones_tile(ctx), ctx.window(min(columns, ctx.lanes))
+    for row in total.starts:
+        count = total.block(row)[1]
+        passes = tuple(
+            Pass(weights, Rows(p, 0, row, count), 0, window, 0, i == 0,
+                 Rows(total, 0, row, count) if i == 1 else None)
+            for i, p in enumerate(parts)
+        )  # fmt: skip
+        ctx.matrix_job(MatrixJob(ctx.node, DType.F16, passes))
+    return total
+
+
+def masked(ctx: Context, expr: Expr, chunk: int, columns: int, rows: int) -> Expr:
+    """``expr`` with the lanes beyond the last column zero, whatever they held."""
+    if columns % ctx.lanes == 0 or (chunk + 1) * ctx.lanes < columns:
+        return expr
+    mask = lane_mask(ctx, columns)
+    return apply("and", expr, Leaf(mask.buffer, np.zeros(rows, np.int64)))
+
+
+def layer_norm(ctx: Context, node: Node) -> Value:
+    """Two-pass: mean from the row sum, variance from the squares of x - mean."""
+    x, gamma, beta = node.inputs
+    shape = ctx.shape(x)
+    dims, columns = row_dims(shape, "N"), shape[-1]
+    source = value(ctx, x, "N")
+    if not isinstance(source.expr, Leaf):
+        source = written(ctx, f"{node.output}.x", source, dims, "N")
+    rows, scale = source.rows, imm(1.0 / columns)
+    chunks = range(-(-columns // ctx.lanes))
+    each = [masked(ctx, source.expr, c, columns, rows) for c in chunks]
+    total = ctx.leaf(lane_sum(ctx, f"{node.output}.mean", dims, columns, each))
+    centred = apply("sub", source.expr, apply("mul", total.expr, scale))
+    squares = []
+    for c in chunks:
+        inside = masked(ctx, centred, c, columns, rows)
+        squares.append(apply("mul", inside, inside))
+    spread = ctx.leaf(lane_sum(ctx, f"{node.output}.var", dims, columns, squares))
+    epsilon = imm(number(node.attrs, "epsilon"))
+    factor = apply("rsqrt", apply("add", apply("mul", spread.expr, scale), epsilon))
+    row0 = np.zeros(rows, np.int64)
+    scaled = apply("mul", apply("mul", centred, factor), value(ctx, gamma, "N").at(row0).expr)
+    result = apply("add", scaled, value(ctx, beta, "N").at(row0).expr)
+    return written(ctx, node.output, Value(result, rows, columns), dims, "N")
+
+
+def reduction(ctx: Context, node: Node) -> Value:
+    """ReduceSum, ReduceMean, ReduceMax over the last axis or over others."""
+    shape = ctx.shape(node.inputs[0])
+    axes = ints(node.attrs, "axes")
+    if axes == (len(shape) - 1,):
+        return _over_lanes(ctx, node, shape)
+    if len(shape) - 1 in axes:
+        raise ctx.unsupported(node, "it reduces the last axis together with others")
+    return _over_rows(ctx, node, shape, axes)
+
+
+def _over_lanes(ctx: Context, node: Node, shape: tuple[int, ...]) -> Value:
+    if node.op == "ReduceMax" or ctx.dtype(node.inputs[0]) is not DType.F32:
+        raise ctx.unsupported(node, "over the last axis only f32 sums and means are mapped")
+    dims, columns = row_dims(shape, "N"), shape[-1]
+    found = aligned(ctx, node.inputs[0], shape, "N")
+    each = [
+        masked(ctx, found.expr, c, columns, math.prod(dims))
+        for c in range(-(-columns // ctx.lanes))
+    ]
+    total = ctx.leaf(lane_sum(ctx, node.output, dims, columns, each))
+    if node.op == "ReduceMean":
+        mean = apply("mul", total.expr, imm(1.0 / columns))
+        return written(ctx, node.output, Value(mean, total.rows, 1), dims, "N")
+    return total
+
+
+def _over_rows(ctx: Context, node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
+    """Reduce each run of rows to a partial, then the partials to one row."""
+    found = aligned(ctx, node.inputs[0], shape, "N")
+    op = "max" if node.op == "ReduceMax" else "add"
+    dims = row_dims(shape, "N")
+    kept = [d for a, d in enumerate(dims) if a not in axes]
+    order = [a for a in range(len(dims)) if a not in axes] + list(axes)
+    index = np.arange(math.prod(dims)).reshape(dims).transpose(order).reshape(math.prod(kept), -1)
+    gathered = found.at(index.reshape(-1))
+    groups, length = index.shape
+    result = ctx.buffer(f"{node.output}.N", found.dtype, (groups,), shape[-1], starts=(0,))
+    for group in range(groups):
+        span = (group * length, (group + 1) * length)
+        cuts = runs([gathered.expr], *span)
+        partial = ctx.buffer(
+            f"{node.output}.p{group}", found.dtype, (len(cuts),), shape[-1], starts=(0,)
+        )
+        for chunk in range(result.chunks(ctx.lanes)):
+            goal = Rows(result, chunk, group, 1)
+            for i, cut in enumerate(cuts):
+                out = goal if len(cuts) == 1 else Rows(partial, chunk, i, 1)
+                ctx.reduce(op, gathered.expr, cut, chunk, out)
+            if len(cuts) > 1:
+                ctx.reduce(op, ctx.leaf(partial).expr, (0, len(cuts)), chunk, goal)
+    total = ctx.leaf(result)
+    if node.op == "ReduceMean":
+        scaled = apply("mul", convert(total.expr, DType.F32), imm(1.0 / length))
+        return written(ctx, node.output, Value(scaled, groups, shape[-1]), (groups,), "N")
+    return total
