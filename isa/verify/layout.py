@@ -71,7 +71,8 @@ def _segments(ctx: Context) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     if len(table) and lanes != m.lanes:
         bad[:] = True
     for i in np.flatnonzero(bad)[: report.CAP]:
-        where = f"segment {i} (slice {q[i]}, words {address[i]:#06x} + {count[i]})"
+        unit = m.queue_names[q[i]] if q[i] < 2 * m.slices else f"slice {q[i]}"
+        where = f"segment {i} ({unit}, words {address[i]:#06x} + {count[i]})"
         why = (
             f"a slice has {m.words} words of {m.lanes} bytes; the program has data for {len(data)}"
         )

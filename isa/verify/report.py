@@ -94,7 +94,7 @@ def _operand(machine: Machine, operand: Operand, value: int, imm: int) -> str:
             return DType(value).name.lower()
         case Kind.SOURCE if value >= 0:
             return _source(machine, value, imm)
-        case Kind.UINT if operand.name in ("address", "base"):
+        case Kind.UINT if operand.name in ("address", "base") and value >= 0:
             return f"{value:#06x}"
         case Kind.BITS32:
             return f"{value:#x}"

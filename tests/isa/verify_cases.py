@@ -118,6 +118,14 @@ def fp16_alone(s: Sketch) -> None:
     s.add("iw2", "MXM_E0.weights", 69, mxm.InstallWeights(F16, 0, 1))
 
 
+def late_column(s: Sketch) -> None:
+    """The last column is loaded one dispatch after the install."""
+    s.constants += [("MEM_E2", 8, 1), ("MEM_E3", 8, 1)]
+    s.change("weights0", count=9).change("weights1", count=9)
+    s.change("lw", count=7).change("iw", cycle=67)
+    s.add("lw2", "MXM_E0.weights", 68, mxm.LoadWeights(F16, 20, 1, 7, 0))
+
+
 def _structure() -> Iterator[Case]:
     yield Case(300, ("2**40",), change("first", cycle=1 << 40))
     yield Case(300, ("VXM_0", "dispatches"), change("first", count=(1 << 22) + 1))
@@ -241,9 +249,8 @@ def _time() -> Iterator[Case]:
 def _matrix() -> Iterator[Case]:
     yield Case(352, ("column 8",), change("iw", columns=9))
     soon = change("iw", cycle=67)
-    fewer = change("lw", cycle=60, interval=1)
-    wait = change("lw", count=7)
-    yield Case(352, ("column 7", "as f16"), both(soon, fewer, wait))
+    yield Case(352, ("column 7", "as f16"), both(soon, change("lw", count=7)))
+    yield Case(352, ("column 7", "2 cycles later", "lw f16"), late_column)
     yield Case(353, ("no weights", "1 cycle later"), change("iw", cycle=69))
     yield Case(353, ("no weights are installed",), drop("iw8"))
     yield Case(354, ("has the pair until", "interval"), change("abc", rows=24))
