@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from isa.verify import Certificate
 
 Array = NDArray[Any]
-Progress = Callable[..., None]
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Tolerance:
     def __str__(self) -> str:
         if self.exact:
             return "equal"
-        return f"relative L2 <= {self.relative_l2:g}, cosine >= {self.cosine:.6f}"
+        return f"relative L2 <= {self.relative_l2:g}, cosine >= {self.cosine:.7g}"
 
 
 FP16: Final = Tolerance(

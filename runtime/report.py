@@ -84,7 +84,7 @@ class CompileSummary:
         """Seconds and peak memory in bytes by stage."""
         report = self.compilation.report
         return {
-            stage: {"seconds": round(seconds, 4), "peak_bytes": report.peak_memory.get(stage, 0)}
+            stage: {"seconds": round(seconds, 4), "peak_bytes": report.peak_bytes.get(stage, 0)}
             for stage, seconds in report.seconds.items()
         }
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[..., None] | None]:
-    """What to call with a stage's name, and optionally how much of it is done (0 to 1); None where nobody looks."""
+def progress(title: str) -> Iterator[Callable[[str, int, int], None] | None]:
+    """What to call with a stage's name and how many of its parts are done; None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -17,8 +17,8 @@ def progress(title: str) -> Iterator[Callable[..., None] | None]:
 
     with Console(stderr=True).status(title) as status:
 
-        def report(stage: str, done: float | None = None, *_: object) -> None:
-            share = f" {done:.0%}" if done is not None else ""
+        def report(stage: str, done: int, total: int) -> None:
+            share = f" {done / total:.0%}" if total > 1 else ""
             status.update(f"{title}: {stage}{share}")
 
         yield report

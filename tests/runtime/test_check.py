@@ -52,7 +52,7 @@ class FakeReport:
     sram_weight_bytes: int = 0
     sram_peak_bytes: int = 2048
     seconds: dict[str, float] = field(default_factory=lambda: {"import": 0.5, "schedule": 0.25})
-    peak_memory: dict[str, int] = field(default_factory=lambda: {"import": 1 << 20, "schedule": 0})
+    peak_bytes: dict[str, int] = field(default_factory=lambda: {"import": 1 << 20, "schedule": 0})
 
 
 @dataclass
