@@ -65,6 +65,9 @@ class Plan:
     def _memory_edges(self, found: list[Access]) -> set[int]:
         """Edges that memory asks for; the nodes of pairs that cannot share a group."""
         nodes, clashes = self.graph.nodes, set[int]()
+        for a in found:
+            if a.write and a.stride == 0 and a.count > 1:  # the last row's write stays
+                self.dependent.add(self.group_of[a.node])
         for x, y in ordered(found):
             g, h = self.group_of[x.node], self.group_of[y.node]
             if g == h:

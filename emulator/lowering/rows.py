@@ -130,26 +130,27 @@ class _RowKernel:
         results: list[str] = []
         exact: dict[int, str] = {}
 
-        def get(source: Source, width: int, bits_matter: bool) -> str:
+        def get(source: Source, width: int, read_as: DType | None) -> str:
             if source.kind == "i":
                 return loaded[source.index]
             if source.kind == "m":
                 return spread[source.index, width]
             op = self.shape.operations[source.index][0]
-            if not (bits_matter and op.loose):
+            if not op.loose or read_as is op.result:
                 return results[source.index]
             if source.index not in exact:
                 exact[source.index] = v.canonical(results[source.index], op.result)
             return exact[source.index]
 
         for op, sources in self.shape.operations:
-            operands = [
-                get(s, 8 * op.source(n).planes, op.exact_sources) for n, s in enumerate(sources)
-            ]
+            operands = []
+            for number, source in enumerate(sources):
+                type_ = op.source(number)
+                operands.append(get(source, 8 * type_.planes, None if op.exact_sources else type_))
             results.append(lower(v, op, *operands))
         for output, pointer in zip(self.shape.outputs, targets, strict=True):
             size = self._size(output.source)
-            self._store(lane, get(output.source, 8 * size, True), size, output.plane, pointer)
+            self._store(lane, get(output.source, 8 * size, None), size, output.plane, pointer)
 
     def _size(self, source: Source) -> int:
         if source.kind == "i":
