@@ -11,7 +11,7 @@ from isa.instruction import REGISTRY
 from isa.machine import Machine, load_chip
 from isa.ops import icu, mem
 from isa.program import BurstList, Program
-from isa.verify import RULES, verify
+from isa.verify import RULES, context, matrix, verify
 from isa.verify.effects import known
 from tests.isa.verify_cases import CASES, Case
 from tests.isa.verify_programs import sample
@@ -38,6 +38,16 @@ def test_a_broken_rule_is_refused_under_its_number(case: Case, tiny: Machine) ->
     assert {r.number for r in refusals} == {case.rule}
     for text in case.says:
         assert text in str(refusals[0])
+
+
+def test_verdicts_do_not_depend_on_how_much_is_looked_at_together(
+    tiny: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "PART", 3)
+    monkeypatch.setattr(matrix, "BLOCK", 1)
+    assert verify(sample(tiny).program(), collect=True) == ()
+    for case in CASES:
+        assert {r.number for r in verify(case.program(tiny), collect=True)} == {case.rule}
 
 
 def test_every_rule_has_two_programs_that_break_it() -> None:
