@@ -10,6 +10,7 @@ import numpy as np
 from compiler.graph import Node
 from compiler.graph.rules import ints, number
 from compiler.tiles import (
+    Array,
     Buffer,
     MatrixJob,
     Operand,
@@ -36,16 +37,12 @@ def ones_tile(ctx: Context) -> Weights:
 
 
 def lane_mask(ctx: Context, columns: int) -> Leaf:
-    """All bits set in the first ``columns % lanes`` lanes of the last chunk, zero beyond."""
-    tail = columns % ctx.lanes
-    name = f"mask{tail}"
+    """A row of ``columns`` values with all bits set; the padding lanes of its last vector are zero."""
 
-    def data() -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-        row = np.zeros((1, ctx.lanes), np.int32)
-        row[0, :tail] = -1
-        return row
+    def data() -> Array:
+        return np.full((1, columns), -1, np.int32).view(np.float32)
 
-    buffer = ctx.constant(name, (1, ctx.lanes), DType.F32, lambda: data().view(np.float32))
+    buffer = ctx.constant(f"mask{columns}", (1, columns), DType.F32, data)
     return Leaf(buffer, np.zeros(1, np.int64))
 
 
