@@ -126,11 +126,13 @@ class MatrixPlacer:
         core, h = self.core, pair.hemisphere
         fragment, count = self.feeder.fragment(p.emit), p.rows.count
         landing = trial.start + self.array + self.t_acc
-        hemispheres = (h, 1 - h) if p.emit.buffer.both else (h,)
+        both = p.emit.buffer.both
+        # Every copy gets every row, also where another job, on the other pair, wrote the first rows.
+        hemispheres = tuple(fragment.copies) or ((h, 1 - h) if both else (h,))
         direction = core.inward(h)
         position = 0 if h == 0 else self.m.positions - 1
         diagonal = self.t.diagonal(direction, landing, position)
-        halves = (0, 1) if p.emit.buffer.both else (h,)
+        halves = (h,) if hemispheres == (h,) else (0, 1)
         for _ in range(2 if job.dtype is DType.I8 else 1):
             index = self.t.pick_stream(direction, halves, diagonal, count, step, 4)
             if index is None:
