@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compiler.tiles import Buffer, WeightTile
+from isa.errors import InternalError
 from isa.machine import Machine
 
 Array = npt.NDArray[np.uint8]
@@ -154,6 +155,8 @@ class Memory:
 
     def fragment(self, buffer: Buffer, chunk: int, row: int) -> Fragment:
         """The fragment that holds a row."""
+        if chunk >= buffer.chunks(self.machine.lanes):
+            raise InternalError(924, f"%{buffer.name} has no chunk {chunk}")
         start, rows = buffer.block(row)
         key = (id(buffer), chunk, start)
         found = self.fragments.get(key)

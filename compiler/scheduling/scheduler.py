@@ -148,6 +148,7 @@ class _Run:
         self.jobs: dict[int, MatrixJob] = {}
         self.done = 0
         self._dependences()
+        self.level = self._levels()
 
     def _dependences(self) -> None:
         writers = _Writers()
@@ -226,4 +227,21 @@ class _Run:
             for i, job in self.jobs.items()
         }
         first = min(starts.values())
-        return min(i for i, s in starts.items() if s <= first + SLACK), pair.hemisphere
+        near = [i for i, s in starts.items() if s <= first + SLACK]
+        return max(near, key=lambda i: (self.level[i], -i)), pair.hemisphere
+
+    def _levels(self) -> list[int]:
+        """For each op, the estimated cycles from its start to the end of the program: its priority."""
+        level = [0] * len(self.tiles.ops)
+        for i in reversed(range(len(level))):
+            after = max((level[n] for n in self.next[i]), default=0)
+            level[i] = after + self._estimate(self.tiles.ops[i])
+        return level
+
+    def _estimate(self, op: TileOp) -> int:
+        """Cycles until the first row of an op's result can be read, roughly, plus its rows."""
+        crossing = self.core.machine.positions
+        if isinstance(op, MatrixJob):
+            return crossing + sum(p.rows.count * self.matrix.cost(op, p) for p in op.passes)
+        rows = op.count if isinstance(op, VectorOp) else op.ids.count
+        return 2 * crossing + rows

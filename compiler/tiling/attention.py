@@ -22,6 +22,9 @@ from compiler.tiling.values import aligned, operand
 from isa.instruction import DType
 
 
+BIAS_COPIES = 2
+
+
 @dataclass(frozen=True)
 class Plan:
     """Sizes of one attention. ``slots`` heads share the lanes of a moved vector, ``pitch`` lanes apart."""
@@ -57,12 +60,12 @@ def attention(ctx: Context, node: Node) -> Value:
     )
     per = ctx.lanes // plan.out_width
     for b in range(plan.batch):
-        values = [_transposed_values(ctx, node, plan, part, b) for part in v]
         probabilities: dict[int, list[Buffer]] = {}
         weights: list[list[Buffer]] = []
         scores = _scores(ctx, node, plan, q, k, b)
         for head, s in enumerate(scores):
             weights.append(_softmax(ctx, node, plan, s, bias, b, head))
+        values = [_transposed_values(ctx, node, plan, part, b) for part in v]
         for first in range(0, plan.heads, plan.slots):
             group = weights[first : first + plan.slots]
             moved = [
@@ -95,24 +98,28 @@ def _plan(ctx: Context, node: Node) -> Plan:
     return Plan(batch, heads, queries, keys, width // heads, out // heads, scale, slots, pitch)
 
 
-def _bias(ctx: Context, node: Node, plan: Plan) -> Value | None:
-    """The additive bias with one row a (batch, head, key), queries across lanes or uniform; written once."""
+def _bias(ctx: Context, node: Node, plan: Plan) -> list[Value]:
+    """The additive bias, one row a (batch, head, key), queries across lanes or uniform.
+
+    Written once a graph, as often as ``BIAS_COPIES`` says: every head reads it, and a slice serves one reader at a time.
+    """
     if len(node.inputs) < 4 or not node.inputs[3]:
-        return None
+        return []
     name = node.inputs[3]
     shape = ctx.shape(name)
-    if (name, "bias") not in ctx.memo:
+    if name not in ctx.biases:
         found = aligned(ctx, name, shape, "T")
-        if not isinstance(found.expr, Leaf) or len(found.expr.buffer.starts) > 1:
-            buffer = ctx.buffer(f"{name}.T", found.dtype, (found.rows,), found.columns,
-                                starts=tuple(range(0, found.rows, plan.keys)))  # fmt: skip
-            ctx.write((found.rows,), [(found.expr, buffer)])
-            found = ctx.leaf(buffer)
-        ctx.memo[name, "bias"] = found
-    stored = ctx.memo[name, "bias"]
-    rows = np.arange(stored.rows).reshape(shape[0], shape[1], shape[3])
+        starts = tuple(range(0, found.rows, plan.keys))
+        copies = [
+            ctx.buffer(f"{name}.T{i}", found.dtype, (found.rows,), found.columns, both=True, starts=starts)
+            for i in range(BIAS_COPIES)
+        ]
+        for copy in copies:
+            ctx.write((found.rows,), [(found.expr, copy)])
+        ctx.biases[name] = [ctx.leaf(copy) for copy in copies]
+    rows = np.arange(ctx.biases[name][0].rows).reshape(shape[0], shape[1], shape[3])
     full = np.broadcast_to(rows, (plan.batch, plan.heads, plan.keys)).reshape(-1)
-    return stored.at(full)
+    return [stored.at(full) for stored in ctx.biases[name]]
 
 
 def _scores(
@@ -166,29 +173,31 @@ def _score_passes(
 
 
 def _softmax(
-    ctx: Context, node: Node, plan: Plan, s: Buffer, bias: Value | None, b: int, head: int
+    ctx: Context, node: Node, plan: Plan, s: Buffer, bias: list[Value], b: int, head: int
 ) -> list[Buffer]:
     """P^T fp16 parts of one head: maximum, exponentials with their sum, then the quotient."""
     keys, wide = plan.keys, plan.queries
     name = f"{node.output}.{{}}{b}.{head}"
-    x: Expr = apply("mul", ctx.leaf(s).expr, imm(plan.scale))
-    if bias is not None:
-        row = (b * plan.heads + head) * keys
-        x = apply("add", x, bias.at(np.arange(row, row + keys)).expr)
+    zero = np.zeros(keys, np.int64)
+
+    def rows(label: str, dtype: DType = DType.F32) -> Buffer:
+        return ctx.buffer(name.format(label), dtype, (keys,), wide, starts=(0,))
+
     most = ctx.buffer(name.format("m"), DType.F32, (1,), wide)
     total = ctx.buffer(name.format("l"), DType.F32, (1,), wide)
-    powers = ctx.buffer(name.format("e"), DType.F32, (keys,), wide, starts=(0,))
-    ctx.reduce("max", x, (0, keys), 0, Rows(most, 0, 0, 1))
-    zero = np.zeros(keys, np.int64)
-    e = apply("exp", apply("sub", x, Leaf(most, zero)))
-    ctx.reduce("add", e, (0, keys), 0, Rows(total, 0, 0, 1), _reciprocal_steps, [(e, powers)])
+    x: Expr = apply("mul", ctx.leaf(s).expr, imm(plan.scale))
+    if bias:
+        row = (b * plan.heads + head) * keys
+        x = apply("add", x, bias[head % len(bias)].at(np.arange(row, row + keys)).expr)
+    logits, powers = rows("x"), rows("e")
+    ctx.reduce("max", x, (0, keys), 0, Rows(most, 0, 0, 1), also=[(x, logits)])
+    e = apply("exp", apply("sub", ctx.leaf(logits).expr, Leaf(most, zero)))
+    out = Rows(total, 0, 0, 1)
+    ctx.reduce("add", e, (0, keys), 0, out, _reciprocal_steps, [(e, powers)])
     p: Expr = apply("mul", ctx.leaf(powers).expr, Leaf(total, zero))
     if node.attrs["nan_to_zero"]:
         p = apply("select", p, imm(0.0), apply("eq", p, p))
-    parts = [
-        ctx.buffer(name.format(f"t{i}_"), DType.F16, (keys,), wide, starts=(0,))
-        for i in range(ctx.parts)
-    ]
+    parts = [rows(f"t{i}_", DType.F16) for i in range(ctx.parts)]
     ctx.write((keys,), list(zip(ctx.split(p), parts, strict=True)))
     return parts
 

@@ -81,7 +81,7 @@ class Context:
     operands: dict[str, tuple[Buffer, ...]] = field(default_factory=dict)
     shared: dict[str, Buffer] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
-    memo: dict[tuple[str, str], Value] = field(default_factory=dict)
+    biases: dict[str, list[Value]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.uses = {name: len(users) for name, users in self.graph.consumers().items()}

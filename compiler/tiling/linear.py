@@ -33,11 +33,13 @@ def linear(ctx: Context, node: Node) -> Value:
     dims = row_dims(ctx.shape(x), "N")
     raw = ctx.buffer(f"{node.output}.raw", DType.F32, dims, n)
     columns_of = _halves(constant, transposed)
-    for tile in range(0, n, ctx.lanes):
-        width = min(ctx.lanes, n - tile)
-        weights = _tiles(ctx, w, columns_of, tile, width, k)
-        for row in raw.starts:
-            _job(ctx, parts, weights, raw, tile // ctx.lanes, row, k)
+    weights = [
+        _tiles(ctx, w, columns_of, tile, min(ctx.lanes, n - tile), k)
+        for tile in range(0, n, ctx.lanes)
+    ]
+    for row in raw.starts:
+        for tile, found in enumerate(weights):
+            _job(ctx, parts, found, raw, tile, row, k)
     result = ctx.leaf(raw)
     if len(node.inputs) > 2 and node.inputs[2]:
         bias = value(ctx, node.inputs[2], "N").at(np.zeros(result.rows, np.int64))
