@@ -13,7 +13,9 @@ import numpy as np
 
 from emulator.jit.effects import Ints
 from emulator.jit.nodes import Graph, Kind, Node
+from emulator.jit.weights import grouped
 from isa.machine import Machine
+from isa.ops.mem import Scatter, Write
 from isa.program import Program
 
 BUCKET: Final = 7
@@ -30,7 +32,7 @@ class Access(NamedTuple):
     width: int
     time: int
     interval: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count is not used
     write: bool
 
     @property
@@ -56,11 +58,13 @@ class Changing:
         machine, bursts = program.machine, program.bursts
         shape = (2 * machine.slices, machine.words + 1)
         steps = np.zeros(shape, np.int64)
-        from isa.ops.mem import Scatter, Write
-
         for opcode in (Write.opcode, Scatter.opcode):
             rows = bursts[bursts["opcode"] == opcode]
-            reach = (rows["count"] - 1) * rows["stride"] if opcode == Write.opcode else rows["args"][:, 1]
+            reach = (
+                (rows["count"] - 1) * rows["stride"]
+                if opcode == Write.opcode
+                else rows["args"][:, 1]
+            )
             low = rows["args"][:, 0] + np.minimum(reach, 0)
             high = rows["args"][:, 0] + np.maximum(reach, 0)
             np.add.at(steps, (rows["queue"], low), 1)
@@ -146,16 +150,16 @@ class Accesses:
         address += node.first * stride
         interval = c["interval"][burst]
         return Access(
-            node.id, c["queue"][burst], address, stride, width, node.time, interval, node.count, writes
+            node.id,
+            c["queue"][burst],
+            address,
+            stride,
+            width,
+            node.time,
+            interval,
+            node.count,
+            writes,
         )
-
-
-def grouped(bursts: Ints, indices: Ints) -> Iterator[tuple[int, Ints]]:
-    """Distinct sorted indices of each burst."""
-    pairs = np.unique(np.stack([bursts.ravel(), indices.ravel()], 1), axis=0)
-    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-    for part in np.split(pairs, starts[1:]):
-        yield int(part[0, 0]), part[:, 1]
 
 
 def progressions(values: Ints) -> list[tuple[int, int, int]]:

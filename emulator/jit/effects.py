@@ -100,7 +100,9 @@ class Effects:
         burst, plane = np.repeat(rows, counts), _ranges(counts)
         cycle = np.repeat(self.cycle[rows] - delay, counts)
         where = self._diagonal(np.repeat(stream, counts) + plane, cycle, self.position[burst])
-        self._reads.add(burst, np.repeat(self.slots[rows], counts) + plane, where[0], self.bursts, where[1])
+        self._reads.add(
+            burst, np.repeat(self.slots[rows], counts) + plane, where[0], self.bursts, where[1]
+        )
         self.slots[rows] += counts
 
     def put(self, rows: Ints, stream: Ints, planes: Ints | int) -> None:

@@ -37,7 +37,9 @@ class LaneEmitter:
 
     def exchange(self, node: Node) -> None:
         """An SXM operation."""
-        instr = decode_args(self.graph.columns["opcode"][node.burst], self.graph.columns["args"][node.burst])
+        instr = decode_args(
+            self.graph.columns["opcode"][node.burst], self.graph.columns["args"][node.burst]
+        )
         planes = [w for ref in node.refs for w in self.places.plane(ref).words]
         if isinstance(instr, PermuteOp):
             self.table.add(Permute(), [node.count, *planes, *self._result(node)])

@@ -115,7 +115,9 @@ class MatrixEmitter:
 
     def _wide(self, dtype: DType, columns: int) -> int:
         """Columns of a panel."""
-        return panel_columns(self.target) if dtype is DType.F16 else -(-columns // COLUMNS) * COLUMNS
+        return (
+            panel_columns(self.target) if dtype is DType.F16 else -(-columns // COLUMNS) * COLUMNS
+        )
 
     def _packing(self, number: int) -> tuple[Pack, list[int], Ints]:
         """Kernel, descriptor (destination and table left out) and table of columns."""

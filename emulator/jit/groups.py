@@ -10,6 +10,7 @@ from typing import Final
 
 from emulator.jit.effects import WHOLE
 from emulator.jit.nodes import Graph, Kind, Node, Ref
+from emulator.jit.weights import grouped
 from isa.instruction import SourceKind
 
 LIMIT: Final = 160
@@ -79,9 +80,10 @@ class Groups:
                     if not self.graph.is_read(r.burst)
                     for m in self.graph.covering(*span(r, node.count))
                 }
-                if makers & inside and row_maker(self.graph, node, operand) is None:
-                    if not all(self._earlier_row(node, r) for r in operand):
-                        return False
+                if not makers & inside or row_maker(self.graph, node, operand) is not None:
+                    continue
+                if not all(self._earlier_row(node, r) for r in operand):
+                    return False
         return True
 
     def _earlier_row(self, node: Node, ref: Ref) -> bool:
@@ -92,9 +94,7 @@ class Groups:
         if node.count > 1 and ref.step != 1:
             return all(self.find(m.id) != self.find(node.id) for m in makers)
         # Row j reads instance index + j: made in row index + j - maker.first.
-        return all(
-            self.find(m.id) != self.find(node.id) or ref.index < m.first for m in makers
-        )
+        return all(self.find(m.id) != self.find(node.id) or ref.index < m.first for m in makers)
 
 
 def span(ref: Ref, count: int) -> tuple[int, int, int]:
@@ -161,8 +161,6 @@ def needed_nodes(graph: Graph) -> set[int]:
 
 def makers(graph: Graph, node: Node) -> list[Node]:
     """The nodes whose results a node takes."""
-    from emulator.jit.accesses import grouped
-
     out: list[Node] = []
     for ref in node.refs:
         if not graph.is_read(ref.burst):

@@ -8,7 +8,7 @@ within the burst, or puts interleave) are followed instance by instance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Link(NamedTuple):
     start: int
     burst: int
     part: int
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index is not used
     step: int
 
 
@@ -69,7 +69,7 @@ def join(effects: Effects) -> Links:
     return links
 
 
-def _candidates(reads: Ints, puts: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+def _candidates(reads: Ints, puts: Ints) -> tuple[Any, Any, Ints, Any]:
     """For each read the range of puts that may overlap it, the one that covers it wholly, and whether that is unsure."""
     start = reads[:, 2]
     stop = start + (reads[:, 4] - 1) * reads[:, 3]

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from emulator.image import Image, image_shape, initial_memory, read_outputs, write_inputs
 from emulator.jit.accesses import Changing
 from emulator.jit.cache import ObjectCache, default_directory
+from emulator.jit.effects import Ints
 from emulator.jit.emit_lanes import LaneEmitter
 from emulator.jit.emit_matrix import MatrixEmitter, activation_window
 from emulator.jit.emit_rows import RowEmitter
-from emulator.jit.effects import Ints
 from emulator.jit.host import this_host
 from emulator.jit.library import Library
 from emulator.jit.nodes import Graph, Kind
@@ -200,5 +200,7 @@ def _overwritten_constants(
     for segment in program.segments:
         slice_, address, count, first = (int(v) for v in segment)
         if changing.writes(slice_, address, address + count - 1):
-            out.append((arena[slice_, address : address + count], program.data[first : first + count]))
+            out.append(
+                (arena[slice_, address : address + count], program.data[first : first + count])
+            )
     return out

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Ref(NamedTuple):
 
     burst: int
     part: int
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index is not used
     step: int
 
 
@@ -76,7 +77,9 @@ class Graph:
         self.links = join(self.effects)
         self.slot0 = np.concatenate([[0], np.cumsum(self.effects.slots)])
         self.installs = Installs(self.effects, self.links, self.slot0)
-        self.columns = {n: self.effects.bursts[n].tolist() for n in program.bursts.dtype.names or ()}
+        self.columns = {
+            n: self.effects.bursts[n].tolist() for n in program.bursts.dtype.names or ()
+        }
         self.link_rows = np.stack(
             [self.links.burst, self.links.part, self.links.index, self.links.step], 1
         ).tolist()
@@ -167,7 +170,7 @@ class Graph:
         count = self.columns["count"][burst]
         cycle, interval = self.columns["cycle"][burst], self.columns["interval"][burst]
         bounds = [0, *sorted(self.cuts.get(burst, ())), count]
-        for first, end in zip(bounds, bounds[1:], strict=False):
+        for first, end in pairwise(bounds):
             node = Node(kind, burst, first, end - first, cycle + shift + first * interval)
             if kind is Kind.ACC:
                 self._link_accumulate(node)

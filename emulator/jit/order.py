@@ -123,7 +123,13 @@ class Plan:
     def _take_apart(self, rings: list[list[int]]) -> None:
         """Make the groups of circular orders smaller."""
         nodes = [n for ring in rings for g in ring for n in self.members[g]]
-        joined = [n.id for ring in rings for g in ring if len(self.members[g]) > 1 for n in self.members[g]]
+        joined = [
+            n.id
+            for ring in rings
+            for g in ring
+            if len(self.members[g]) > 1
+            for n in self.members[g]
+        ]
         if joined:
             self.apart.update(joined)
             return
@@ -179,7 +185,7 @@ def cycles(nodes: set[int], after: dict[int, set[int]]) -> list[list[int]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == index[node]:
-                    ring = []
+                    ring: list[int] = []
                     while not ring or ring[-1] != node:
                         ring.append(stack.pop())
                         on_stack.discard(ring[-1])

@@ -40,7 +40,7 @@ class Places:
 
     def word(self, slice_: int, address: int) -> int:
         """Pointer to a word of the chip's memory."""
-        return self.arena + (slice_ * self.words + address) * self.lanes
+        return int(self.arena + (slice_ * self.words + address) * self.lanes)
 
     def result(self, burst: int, index: int) -> int:
         """Pointer to a burst's result, instance ``index``."""
@@ -48,7 +48,7 @@ class Places:
 
     def pitch(self, burst: int) -> int:
         """Bytes from instance to instance of a result."""
-        return self.graph.size[burst] * self.lanes
+        return int(self.graph.size[burst] * self.lanes)
 
     def plane(self, ref: Ref) -> Place:
         """An operand's byte plane."""

@@ -92,9 +92,7 @@ def _lifetimes(plan: Plan) -> dict[Key, tuple[int, int]]:
     return out
 
 
-def outside(
-    graph: Graph, node: Node, position: int, position_of: dict[int, int]
-) -> Iterable[Key]:
+def outside(graph: Graph, node: Node, position: int, position_of: dict[int, int]) -> Iterable[Key]:
     """What a node takes from storage."""
     if node.kind is Kind.PACK:
         for burst in {int(b) for b in graph.weights[node.weights].burst.ravel()}:
@@ -105,10 +103,8 @@ def outside(
         yield "panel", node.weights
     for operand in operands(graph, node):
         maker = row_maker(graph, node, operand)
-        rowwise = node.kind in (Kind.VXM, Kind.WRITE) and maker is not None
-        if rowwise and maker is not None and position_of[maker.id] == position:
-            if maker.kind is Kind.VXM:
-                continue
+        if maker is not None and maker.kind is Kind.VXM and position_of[maker.id] == position:
+            continue
         for ref in operand:
             if not graph.is_read(ref.burst):
                 yield "result", ref.burst

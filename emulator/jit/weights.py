@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,3 +135,11 @@ class Installs:
                 out.pop()
             out.append((instance, now))
         return out
+
+
+def grouped(bursts: Ints, indices: Ints) -> Iterator[tuple[int, Ints]]:
+    """Distinct sorted indices of each burst."""
+    pairs = np.unique(np.stack([bursts.ravel(), indices.ravel()], 1), axis=0)
+    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
+    for part in np.split(pairs, starts[1:]):
+        yield int(part[0, 0]), part[:, 1]

@@ -38,7 +38,9 @@ class MultiplyBytes:
             place = f.at(place, f.let(f"mul i64 {column}, 4"))
             mask = column_mask(f, COLUMNS, column, columns)
             old = f.let(f"load {v.integer(32)}, ptr {place}, align 4")
-            seed = f.let(f"select i1 {started}, {v.integer(32)} zeroinitializer, {v.integer(32)} {old}")
+            seed = f.let(
+                f"select i1 {started}, {v.integer(32)} zeroinitializer, {v.integer(32)} {old}"
+            )
             total = f.slot(v.integer(32))
             f.do(f"store {v.integer(32)} {seed}, ptr {total}")
             line = f.at(given, f.let(f"mul i64 {row}, {row_step}"))
@@ -75,8 +77,12 @@ class Move:
         with f.loop(begin, end) as row:
             line = f.at(to, f.let(f"mul i64 {row}, {pitch}"))
             with f.when(some):
-                f.do(f"call void @llvm.memset.p0.i64(ptr {line}, i8 0, i64 {target.lanes}, i1 false)")
+                f.do(
+                    f"call void @llvm.memset.p0.i64(ptr {line}, i8 0, i64 {target.lanes}, i1 false)"
+                )
             source = f.at(panel, f.let(f"mul i64 {f.word(row, table)}, {gap}"))
             place = f.at(line, first)
-            f.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr {source}, i64 {columns}, i1 false)")
+            f.do(
+                f"call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr {source}, i64 {columns}, i1 false)"
+            )
         return module([("kernel", f)])

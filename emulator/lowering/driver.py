@@ -68,9 +68,7 @@ class Driver:
         patient = f.let(f"icmp ult i64 {again}, {SPINS}")
         state = f.let(f"select i1 {patient}, i32 1, i32 2")
         state = f.let(f"select i1 {same}, i32 {state}, i32 0")
-        f.do(
-            f"switch i32 {state}, label %{met} [i32 1, label %{look} i32 2, label %{rest}]"
-        )
+        f.do(f"switch i32 {state}, label %{met} [i32 1, label %{look} i32 2, label %{rest}]")
         f.label(rest)
         function = f.pointer(16, "%barrier")
         f.let(f"call i32 {function}()")

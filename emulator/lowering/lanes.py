@@ -87,7 +87,10 @@ class Spread:
             places = f.slot(f"[{2 * n} x i64]")
             for i in range(n):
                 given = Place(f, 2 + PLACE * i, row)
-                for number, value in ((2 * i, f"ptr {given.row}"), (2 * i + 1, f"i64 {given.step}")):
+                for number, value in (
+                    (2 * i, f"ptr {given.row}"),
+                    (2 * i + 1, f"i64 {given.step}"),
+                ):
                     f.do(f"store {value}, ptr {f.at(places, 8 * number)}")
             for i in range(n):
                 out = Place(f, 2 + PLACE * (n + i), row)

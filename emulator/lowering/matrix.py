@@ -34,7 +34,9 @@ def activation_pitch(target: Target) -> int:
 
 def row_blocks(target: Target) -> tuple[int, ...]:
     """Numbers of rows a tile takes at once, largest first: as many as accumulators fit in registers."""
-    return (8, 4, 2, 1) if target.registers >= 32 else (6, 4, 2, 1) if target.width > 4 else (4, 2, 1)
+    return (
+        (8, 4, 2, 1) if target.registers >= 32 else (6, 4, 2, 1) if target.width > 4 else (4, 2, 1)
+    )
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,7 @@ class _Tile:
         seeds = [f.let(f"load {v.floats}, ptr {p}, align 4") for p in places]
         f.do("br label %ready")
         f.label("ready")
-        first = [
-            f.let(f"phi {v.floats} [zeroinitializer, %entry], [{s}, %seed]") for s in seeds
-        ]
+        first = [f.let(f"phi {v.floats} [zeroinitializer, %entry], [{s}, %seed]") for s in seeds]
         f.do("br label %loop")
         f.label("loop")
         k = f.let("phi i64 [0, %ready], [%next, %loop]")
@@ -210,7 +210,9 @@ class _Multiply:
     def _widen(self, rows: str, k: str, scratch: str) -> None:
         """Activations as float32 rows."""
         f = self.f
-        v = Lanes(f, next(n for n in (16, 8, 4, 2, 1) if self.shape.window % n == 0), self.target.half)
+        v = Lanes(
+            f, next(n for n in (16, 8, 4, 2, 1) if self.shape.window % n == 0), self.target.half
+        )
         given = self.shape.activations
         places = [
             (f.pointer(12 + 2 * i), f.word(13 + 2 * i)) for i in range(len(given.planes) or 1)

@@ -92,8 +92,7 @@ class Pack:
         """16 lanes of one column."""
         f = v.f
         parts = [
-            f.let(f"load {v.integer(8)}, ptr {f.at(pointer, lane)}, align 1")
-            for pointer in sources
+            f.let(f"load {v.integer(8)}, ptr {f.at(pointer, lane)}, align 1") for pointer in sources
         ]
         if len(parts) == 1:
             return parts[0]

@@ -25,7 +25,7 @@ class Source(NamedTuple):
     """An operand inside a shape: ``i`` input, ``o`` operation or ``m`` immediate, by index."""
 
     kind: str
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index is not used
 
 
 class Input(NamedTuple):
@@ -124,9 +124,7 @@ class _RowKernel:
     ) -> None:
         """One step of the lane loop: load, compute, store."""
         v = self.v
-        loaded = [
-            self._load(lane, i, p) for i, p in zip(self.shape.inputs, inputs, strict=True)
-        ]
+        loaded = [self._load(lane, i, p) for i, p in zip(self.shape.inputs, inputs, strict=True)]
         results: list[str] = []
         exact: dict[int, str] = {}
 

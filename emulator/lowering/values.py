@@ -134,7 +134,9 @@ class Lanes:
         special = self.op("or", 32, shifted, self.splat(32, 0x7F800000))
         is_special = self.f.let(f"icmp uge {self.integer(32)} {size}, {self.splat(32, 0x7C00)}")
         magnitude = self.select(is_special, 32, special, finite)
-        sign = self.op("shl", 32, self.op("and", 32, wide, self.splat(32, 0x8000)), self.splat(32, 16))
+        sign = self.op(
+            "shl", 32, self.op("and", 32, wide, self.splat(32, 0x8000)), self.splat(32, 16)
+        )
         both = self.op("or", 32, magnitude, sign)
         return self.f.let(f"bitcast {self.integer(32)} {both} to {self.floats}")
 
@@ -155,5 +157,7 @@ class Lanes:
         result = self.select(overflows, 32, self.splat(32, 0x7C00), result)
         isnan = self.f.let(f"icmp ugt {self.integer(32)} {size}, {self.splat(32, 0x7F800000)}")
         result = self.select(isnan, 32, self.splat(32, 0x7E00), result)
-        sign = self.op("and", 32, self.op("lshr", 32, raw, self.splat(32, 16)), self.splat(32, 0x8000))
+        sign = self.op(
+            "and", 32, self.op("lshr", 32, raw, self.splat(32, 16)), self.splat(32, 0x8000)
+        )
         return self.resize(self.op("or", 32, result, sign), 32, 16)

@@ -94,7 +94,7 @@ def _extremum(v: Lanes, op: Op, a: str, b: str) -> str:
     return v.select(first, width, a, b)
 
 
-def _mov(v: Lanes, op: Op, a: str) -> str:
+def _mov(_v: Lanes, _op: Op, a: str) -> str:
     return a
 
 
