@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from emulator.image import Image, image_shape, initial_memory, read_outputs, write_inputs
 from emulator.jit.accesses import Changing
+from emulator.jit.bounds import check_bounds
 from emulator.jit.cache import ObjectCache, default_directory
 from emulator.jit.effects import Ints
 from emulator.jit.emit_lanes import LaneEmitter
@@ -23,7 +25,7 @@ from emulator.jit.library import Library
 from emulator.jit.nodes import Graph, Kind
 from emulator.jit.order import Plan
 from emulator.jit.places import Places
-from emulator.jit.storage import Storage, aligned_buffer
+from emulator.jit.storage import Storage, aligned_buffer, zeroed_arena
 from emulator.jit.table import Table
 from emulator.jit.timing import run_cycles
 from emulator.lowering.driver import BARRIER, Driver
@@ -47,7 +49,9 @@ class Kernel:
         self, program: Program, threads: int = 1, cache_dir: str | Path | None = None
     ) -> None:
         self.program, self.threads = program, threads
-        self._arena = _arena(image_shape(program.machine))
+        check_bounds(program)
+        shape = image_shape(program.machine)
+        self._arena = zeroed_arena(math.prod(shape)).reshape(shape)
         initial_memory(program, self._arena)
         host = this_host()
         self._target = host.target(program.machine)
@@ -131,25 +135,18 @@ class Kernel:
             thread.join()
 
 
-def _arena(shape: tuple[int, int, int]) -> Image:
-    """The chip's memory, on a cache line."""
-    size = int(np.prod(shape))
-    return aligned_buffer(size + 4096)[:size].reshape(shape)
-
-
 def _constant_weights(graph: Graph, changing: Changing) -> list[int]:
     """Weights whose every byte is a word of memory that is the same in all runs from the start."""
-    variable, c = changing.variable, graph.columns
+    variable, bursts = changing.variable, graph.program.bursts
+    queue, stride = bursts["queue"].astype(np.int64), bursts["stride"].astype(np.int64)
+    base, is_read = bursts["args"][:, 0].astype(np.int64), bursts["opcode"] == Read.opcode
     out = []
     for number, weights in enumerate(graph.weights):
-        bursts = weights.burst
-        if not all(graph.classes[b] is Read for b in np.unique(bursts)):
-            continue
-        address = np.array([c["args"][b][0] for b in bursts.ravel()])
-        address += weights.index.ravel() * np.array([c["stride"][b] for b in bursts.ravel()])
-        slices = np.array([c["queue"][b] for b in bursts.ravel()])
-        if (variable[slices, address + 1] == variable[slices, address]).all():
-            out.append(number)
+        source = weights.burst
+        if is_read[source].all():
+            slices, address = queue[source], base[source] + weights.index * stride[source]
+            if (variable[slices, address + 1] == variable[slices, address]).all():
+                out.append(number)
     return out
 
 

@@ -37,6 +37,11 @@ class Places:
         self.graph, self.storage = graph, storage
         self.arena = arena.ctypes.data
         self.slices, self.words, self.lanes = arena.shape
+        bursts = graph.program.bursts
+        self.plain_read = bursts["opcode"] == Read.opcode
+        self.plain_read[list(graph.copies)] = False
+        self.address = bursts["args"][:, 0].astype(np.int64)
+        self.stride, self.queue = (bursts[n].astype(np.int64) for n in ("stride", "queue"))
 
     def word(self, slice_: int, address: int) -> int:
         """Pointer to a word of the chip's memory."""
@@ -80,6 +85,9 @@ class Places:
         """Pointers and lane strides of many byte planes at once; memory is read in place."""
         graph = self.graph
         pointers, steps = np.zeros_like(burst), np.ones_like(burst)
+        if self.plain_read[burst].all():
+            address = self.address[burst] + index * self.stride[burst]
+            return self.arena + (self.queue[burst] * self.words + address) * self.lanes, steps
         for b in np.unique(burst):
             own, i = burst == b, index[burst == b]
             if graph.classes[b] is Read and b not in graph.copies:
