@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from compiler.capacity import within_capacity
 from compiler.emission import emit
 from compiler.frontend import import_model
 from compiler.graph import Graph, macs, print_graph
@@ -113,7 +114,7 @@ def compile_model(
         graph = import_model(source, dict(dims or {}))
     with clock.stage("tile", progress):
         tiles = tile(graph, machine, precision, keep)
-    with clock.stage("schedule", progress):
+    with clock.stage("schedule", progress), within_capacity(tiles, machine):
         each = None if progress is None else lambda i, n: progress("schedule", i, n)
         placement, plan = schedule(tiles, machine, each)
     with clock.stage("emit", progress):

@@ -16,20 +16,27 @@ MIB = 1 << 20
 
 
 def aligned(rows: Iterable[tuple[str, ...]], indent: str = "  ") -> str:
-    """Rows of cells in columns; a cell that reads as a number stands right."""
+    """Rows of cells in columns; a column of nothing but numbers stands right."""
     table = [list(row) for row in rows]
-    columns = max((len(row) for row in table), default=0)
-    widths = [max(len(row[i]) for row in table if i < len(row)) for i in range(columns)]
+    columns = [
+        [row[i] for row in table if i < len(row)]
+        for i in range(max((len(row) for row in table), default=0))
+    ]
+    widths = [max(map(len, column)) for column in columns]
+    right = [all(_is_number(cell) for cell in column) for column in columns]
     lines = (
-        indent + "  ".join(_cell(cell, width) for cell, width in zip(row, widths, strict=False))
+        indent
+        + "  ".join(
+            cell.rjust(width) if numbers else cell.ljust(width)
+            for cell, width, numbers in zip(row, widths, right, strict=False)
+        )
         for row in table
     )
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _cell(text: str, width: int) -> str:
-    number = text[:1].isdigit() and text.replace(",", "").replace(".", "").isdigit()
-    return text.rjust(width) if number else text.ljust(width)
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "", 1).isdigit()
 
 
 def sram_bytes(machine: Machine) -> int:
