@@ -61,6 +61,7 @@ class Core:
         self.to_vxm: Ints = np.concatenate([index + 1, index + 1])
         self.to_mxm: Ints = np.concatenate([m.slices + 1 - index, m.slices + 1 - index])
         self.vxm = m.vxm_position
+        self.inner = m.slices - max(4, m.slices * 3 // 8)
         self.t_read, self.t_write = m.timing("mem_read"), m.timing("mem_write")
         self.t_alu = m.timing("vxm_alu")
 
@@ -199,9 +200,9 @@ class Core:
                     return None
             return list(zip(c.slices, c.banks, c.addresses, strict=True))
         base = hemisphere * self.per
-        pool = np.arange(base, base + self.per)
-        pool = pool[self.memory.apart(fragment)[pool]]
-        for bank in (SCRATCH_BANK, CONSTANT_BANK):
+        every = np.arange(base, base + self.per)
+        every = every[self.memory.apart(fragment)[every]]
+        for pool, bank in self.roles(every, operand=fragment.buffer.both):
             ok = self.candidates(t.write, bank, pool, cycles[pool], count, step)
             found = self._allocate(
                 self.order_for(pool[ok], near), bank, fragment.rows, cycles, planes
@@ -212,6 +213,17 @@ class Core:
                     self.take_port(t.write, s, b, int(cycles[s]), count, step)
                 return found
         return None
+
+    def roles(self, slices: Ints, *, operand: bool) -> list[tuple[Ints, int]]:
+        """Where to look for room, best first: (slices, bank).
+
+        Matrix operands lie in the outer slices, which little else reads while a pass runs; weights and fp32 scratch
+        share the inner ones, in different banks.
+        """
+        outer = self.to_vxm[slices] > self.inner
+        own, other = (slices[outer], slices[~outer]) if operand else (slices[~outer], slices[outer])
+        first = CONSTANT_BANK if operand else SCRATCH_BANK
+        return [(own, first), (own, 1 - first), (other, 1 - first), (other, first)]
 
     def order_for(self, slices: Ints, near: bool) -> Ints:
         """Candidate order: rotating, nearest thirds of the hemisphere first if ``near``."""

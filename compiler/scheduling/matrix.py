@@ -50,6 +50,13 @@ class MatrixPlacer:
         ]
         return max(ready)
 
+    def local(self, job: MatrixJob, hemisphere: int) -> bool:
+        """Whether the job's weights need not cross the VXM to a pair."""
+        tile = job.passes[-1].weights.tile
+        places = self.core.memory.tiles.get(id(tile), []) if tile else []
+        sides = {self.core.hemisphere(place.slices[0]) for _, place in places}
+        return not sides or hemisphere in sides
+
     def cost(self, job: MatrixJob, p: Pass) -> int:
         """Cycles a row."""
         return 1 if job.dtype is DType.I8 else -(-p.window // self.m["mxm.fp16_k"])

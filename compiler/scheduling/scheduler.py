@@ -228,7 +228,8 @@ class _Run:
         }
         first = min(starts.values())
         near = [i for i, s in starts.items() if s <= first + SLACK]
-        return max(near, key=lambda i: (self.level[i], -i)), pair.hemisphere
+        here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)]
+        return max(here or near, key=lambda i: (self.level[i], -i)), pair.hemisphere
 
     def _levels(self) -> list[int]:
         """For each op, the estimated cycles from its start to the end of the program: its priority."""

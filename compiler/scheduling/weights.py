@@ -12,6 +12,8 @@ from isa.instruction import DType
 from isa.ops.mxm import LoadWeights
 
 MAX_TILE_COPIES = 4
+COPY_BELOW = 0.7
+"""Share of the memory that constants may take before weights are no longer copied to the other hemisphere."""
 
 
 class TileLoader:
@@ -45,9 +47,7 @@ class TileLoader:
             base = self._take_tile(place, steps, pair, cycle)
             if base is not None:
                 return place, base
-        if places and (
-            steps > 64 or len(places) >= (MAX_TILE_COPIES if tile.name == "ones" else 1)
-        ):
+        if places and not self._may_copy(tile, places, pair):
             return None
         fresh = self._choose(tile, steps, pair, cycle)
         if fresh is None:
@@ -58,6 +58,16 @@ class TileLoader:
         self._store(tile, fresh)
         places.append((tile, fresh))
         return fresh, base
+
+    def _may_copy(
+        self, tile: WeightTile, places: list[tuple[WeightTile, TilePlace]], pair: Pair
+    ) -> bool:
+        """A second copy on the pair's own side, if memory is plenty; several of a tile that everything uses."""
+        if tile.name == "ones":
+            return len(places) < MAX_TILE_COPIES
+        here = any(self.core.hemisphere(p.slices[0]) == pair.hemisphere for _, p in places)
+        words = 2 * self.core.per * self.m.words
+        return not here and self.core.memory.constant_words < COPY_BELOW * words
 
     def _choose(self, tile: WeightTile, steps: int, pair: Pair, cycle: int) -> TilePlace | None:
         """Slices that are free for a new tile, the roomiest first; in the pair's own hemisphere if it has room."""
@@ -72,7 +82,8 @@ class TileLoader:
                 room = core.memory.room(bank)[pool]
                 ok &= room >= steps
                 if ok.sum() >= streams:
-                    slices = pool[ok][np.argsort(-room[ok], kind="stable")][:streams]
+                    outer = core.to_vxm[pool[ok]] > core.inner
+                    slices = pool[ok][np.lexsort((-room[ok], outer))][:streams]
                     chosen = [int(s) for s in sorted(slices)]
                     return TilePlace(chosen, [bank] * streams, [-1] * streams, steps)
         return None

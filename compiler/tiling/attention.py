@@ -74,9 +74,10 @@ def attention(ctx: Context, node: Node) -> Value:
             ]
             for head in range(first, first + len(group)):
                 probabilities[head] = moved
-        for first in range(0, plan.heads, per):
-            heads = range(first, min(first + per, plan.heads))
-            _outputs(ctx, plan, probabilities, values, out, b, heads)
+        for rows in blocks_in(out, b * plan.queries, plan.queries):
+            for first in range(0, plan.heads, per):
+                heads = range(first, min(first + per, plan.heads))
+                _outputs(ctx, plan, probabilities, values, out, b, heads, rows)
     return ctx.leaf(out)
 
 
@@ -254,26 +255,22 @@ def _transposed_values(ctx: Context, node: Node, plan: Plan, v: Buffer, b: int) 
 
 
 def _outputs(
-    ctx: Context, plan: Plan, p: dict[int, list[Buffer]], v: list[list[Buffer]], out: Buffer, b: int, heads: range,
+    ctx: Context, plan: Plan, p: dict[int, list[Buffer]], v: list[list[Buffer]], out: Buffer, b: int,
+    heads: range, block: tuple[int, int],
 ) -> None:  # fmt: skip
-    """O of one chunk of heads, rows of one batch item, in groups that the accumulators hold."""
+    """O of one chunk of heads and one block of rows: each head adds its own columns."""
     chunk = heads[0] * plan.out_width // ctx.lanes
-    start = b * plan.queries
+    row, count = block
     products = ctx.products()
-    for row, count in blocks_in(out, start, plan.queries):
-        passes = []
-        for head in heads:
-            lane = head * plan.out_width % ctx.lanes
-            for i, (left, right) in enumerate(products):
-                source = v[right][chunk]
-                loads = (Load(Rows(source, 0, lane, plan.out_width), lane),)
-                first, last = (
-                    head == heads[0] and i == 0,
-                    head == heads[-1] and i == len(products) - 1,
-                )
-                emit = Rows(out, chunk, row, count) if last else None
-                rows = Rows(p[head][left], 0, row - start, count)
-                weights = Weights(lane, plan.out_width, loads=loads)
-                slot = head % plan.slots * plan.pitch
-                passes.append(Pass(weights, rows, slot, plan.pitch, 0, first, emit))
-        ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
+    passes = []
+    for head in heads:
+        lane = head * plan.out_width % ctx.lanes
+        for i, (left, right) in enumerate(products):
+            loads = (Load(Rows(v[right][chunk], 0, lane, plan.out_width), lane),)
+            first, last = head == heads[0] and i == 0, head == heads[-1] and i == len(products) - 1
+            emit = Rows(out, chunk, row, count) if last else None
+            rows = Rows(p[head][left], 0, row - b * plan.queries, count)
+            weights = Weights(lane, plan.out_width, loads=loads)
+            slot = head % plan.slots * plan.pitch
+            passes.append(Pass(weights, rows, slot, plan.pitch, 0, first, emit))
+    ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
