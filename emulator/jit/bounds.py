@@ -66,5 +66,7 @@ def _ranges(
 
 def _outside(program: Program, burst: int) -> InternalError:
     row = program.bursts[burst]
-    message = f"burst {burst} (opcode {int(row['opcode'])}, cycle {int(row['cycle'])}) leaves the machine"
+    message = (
+        f"burst {burst} (opcode {int(row['opcode'])}, cycle {int(row['cycle'])}) leaves the machine"
+    )
     return InternalError(OUT_OF_BOUNDS, message, hint="run the verifier first")

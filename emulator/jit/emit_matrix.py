@@ -7,11 +7,12 @@ import numpy.typing as npt
 
 from emulator.jit.effects import Ints
 from emulator.jit.emit_rows import RowEmitter
+from emulator.jit.moves import Moves
 from emulator.jit.nodes import Graph, Node
 from emulator.jit.places import Places
 from emulator.jit.storage import aligned, aligned_buffer
 from emulator.jit.table import Table
-from emulator.lowering.bytes import COLUMNS, MultiplyBytes
+from emulator.lowering.bytes import COLUMNS, Move, MultiplyBytes
 from emulator.lowering.matrix import Multiply, activation_pitch, panel_columns
 from emulator.lowering.packing import BLOCK, Pack
 from emulator.lowering.text import Target
@@ -25,7 +26,13 @@ class MatrixEmitter:
     """
 
     def __init__(
-        self, graph: Graph, places: Places, rows: RowEmitter, target: Target, windows: Ints
+        self,
+        graph: Graph,
+        places: Places,
+        rows: RowEmitter,
+        target: Target,
+        windows: Ints,
+        moves: Moves,
     ) -> None:
         self.graph, self.places, self.rows, self.target = graph, places, rows, target
         self.windows = windows
@@ -38,6 +45,8 @@ class MatrixEmitter:
         self.constants: dict[int, npt.NDArray[np.uint8]] = {}
         self._shared: dict[bytes, npt.NDArray[np.uint8]] = {}
         self.zeros = np.zeros(4 * lanes, np.uint8)
+        self.moves = moves
+        self._selections: dict[int, int] = {}
         self.scratch = 0
 
     def pack(self, number: int, table: Table, target: int) -> None:
@@ -68,6 +77,9 @@ class MatrixEmitter:
 
     def accumulate(self, node: Node, table: Table) -> None:
         """An ``acc`` run, and its emission if anything takes it."""
+        if node.burst in self.moves.bursts:
+            self._move(node, table)
+            return
         graph, c = self.graph, self.graph.columns
         dtype, row, start, emit, _ = c["args"][node.burst][:5]
         stride = c["stride"][node.burst]
@@ -104,9 +116,26 @@ class MatrixEmitter:
             words += [pointer + first_lane * size, stride]
         table.add(Multiply(layout, self.window), words)
 
+    def _move(self, node: Node, table: Table) -> None:
+        """A pass that only selects bytes."""
+        if node.burst not in self.rows.stored:
+            return
+        weights = self.graph.weights[node.weights]
+        first_lane, _ = self._lanes(node)
+        selected = self.moves.lanes[node.burst, node.first]
+        if id(selected) not in self._selections:
+            self._selections[id(selected)] = table.keep(selected)
+        wide = self._wide(weights.dtype, weights.columns)
+        panel = self._panel(node.weights)
+        panel += (first_lane - int(self.windows[node.weights, 0])) * wide
+        target = self.places.result(node.burst, node.first)
+        words = [node.count, self._selections[id(selected)], panel, wide, target]
+        words += [self.places.pitch(node.burst), weights.first, weights.columns]
+        table.add(Move(), words)
+
     def _lanes(self, node: Node) -> tuple[int, int]:
         """First lane and lanes of the activations' window."""
-        return activation_window(self.graph, node)
+        return self.graph.activation_window(node)
 
     def _panel(self, number: int) -> int:
         if number in self.constants:
@@ -139,14 +168,3 @@ class MatrixEmitter:
 
 ALIGN_BYTES = 256
 """Room behind an accumulator row for the last panel's columns, and to keep rows off one cache set."""
-
-
-def activation_window(graph: Graph, node: Node) -> tuple[int, int]:
-    """First lane and number of lanes of the activations that an ``acc`` run takes."""
-    read = int(graph.slot0[node.burst])
-    burst = graph.link_rows[read][0]
-    if read in graph.links.runs:
-        (sent,) = graph.refs(node.burst, node.first)
-        burst = sent.burst
-    first, lanes = graph.columns["args"][burst][2:4]
-    return int(first), int(lanes)

@@ -18,10 +18,11 @@ from emulator.jit.bounds import check_bounds
 from emulator.jit.cache import ObjectCache, default_directory
 from emulator.jit.effects import Ints
 from emulator.jit.emit_lanes import LaneEmitter
-from emulator.jit.emit_matrix import MatrixEmitter, activation_window
+from emulator.jit.emit_matrix import MatrixEmitter
 from emulator.jit.emit_rows import RowEmitter
 from emulator.jit.host import this_host
-from emulator.jit.library import Library
+from emulator.jit.library import Library, Shape
+from emulator.jit.moves import Moves
 from emulator.jit.nodes import Graph, Kind
 from emulator.jit.order import Plan
 from emulator.jit.places import Places
@@ -67,6 +68,11 @@ class Kernel:
         """The chip's memory ``[2 * slices, words, lanes]`` after the last run: a view, overwritten by the next."""
         return self._arena
 
+    @property
+    def shapes(self) -> list[Shape]:
+        """The kernel of each entry of a run, in order."""
+        return list(self._table.shapes)
+
     def run(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], Trace]:
         """Outputs by name, and the trace. Raises ``InputError`` TSP60x as ``emulator.image.write_inputs`` does."""
         write_inputs(self.program, inputs, self._arena)
@@ -81,13 +87,16 @@ class Kernel:
         constant = _constant_weights(graph, self._changing)
         plan = Plan(graph, self._changing, constant)
         windows = _windows(graph, plan)
+        moves = Moves(graph, self._arena, self._changing)
+        for burst in moves.bursts:
+            graph.size[burst] = 1
         sizes = _Sizes(plan, self._target, windows)
         storage = Storage(plan, sizes.of())
         places = Places(graph, self._arena, storage)
         once, table = Table(), Table()
         rows = RowEmitter(graph, places, table)
         lanes = LaneEmitter(graph, places, table)
-        matrix = MatrixEmitter(graph, places, rows, self._target, windows)
+        matrix = MatrixEmitter(graph, places, rows, self._target, windows, moves)
         scratch = aligned_buffer(matrix.widened * self.threads)
         matrix.scratch = scratch.ctypes.data
         for number in constant:
@@ -110,7 +119,8 @@ class Kernel:
                 matrix.accumulate(nodes[0], table)
         self._walk(once.finish(self._library))
         self._entries = table.finish(self._library)
-        self._held = (once, table, storage, matrix, scratch)
+        self._table = table
+        self._held = (once, storage, matrix, scratch)
         self._restored = _overwritten_constants(self.program, self._changing, self._arena)
 
     def _walk(self, entries: Ints) -> None:
@@ -157,7 +167,7 @@ def _windows(graph: Graph, plan: Plan) -> Ints:
     for nodes in plan.groups:
         node = nodes[0]
         if node.kind is Kind.ACC:
-            first, lanes = activation_window(graph, node)
+            first, lanes = graph.activation_window(node)
             row = out[node.weights]
             row[:] = min(row[0], first), max(row[1], first + lanes)
     return out

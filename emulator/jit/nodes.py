@@ -207,6 +207,16 @@ class Graph:
             for r in self.refs(sent.burst, sent.index)
         )
 
+    def activation_window(self, node: Node) -> tuple[int, int]:
+        """First lane and number of lanes of the activations that an ``acc`` run takes."""
+        read = int(self.slot0[node.burst])
+        burst = self.link_rows[read][0]
+        if read in self.links.runs:
+            (sent,) = self.refs(node.burst, node.first)
+            burst = sent.burst
+        first, lanes = self.columns["args"][burst][2:4]
+        return int(first), int(lanes)
+
     def _weights(self, plane: int, number: int) -> int:
         """Index of a plane's install in ``weights``."""
         key = (plane, number)

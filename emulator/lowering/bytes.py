@@ -41,18 +41,15 @@ class MultiplyBytes:
             seed = f.let(
                 f"select i1 {started}, {v.integer(32)} zeroinitializer, {v.integer(32)} {old}"
             )
-            total = f.slot(v.integer(32))
-            f.do(f"store {v.integer(32)} {seed}, ptr {total}")
             line = f.at(given, f.let(f"mul i64 {row}, {row_step}"))
-            with f.loop(0, k) as lane:
-                byte = f.at(line, f.let(f"mul i64 {lane}, {lane_step}"))
+            with f.fold(0, k, v.integer(32), seed) as fold:
+                byte = f.at(line, f.let(f"mul i64 {fold.index}, {lane_step}"))
                 a = f.let(f"sext i8 {f.let(f'load i8, ptr {byte}')} to i32")
-                where = f.at(panel, f.let(f"mul i64 {lane}, {gap}"))
+                where = f.at(panel, f.let(f"mul i64 {fold.index}, {gap}"))
                 w = f.let(f"load {v.integer(8)}, ptr {f.at(where, column)}, align 1")
                 product = v.op("mul", 32, v.resize(w, 8, 32), v.spread("i32", a))
-                so_far = f.let(f"load {v.integer(32)}, ptr {total}")
-                f.do(f"store {v.integer(32)} {v.op('add', 32, so_far, product)}, ptr {total}")
-            done = f.let(f"load {v.integer(32)}, ptr {total}")
+                fold.value = v.op("add", 32, fold.value, product)
+            done = fold.value
             masked_store(f, f"v{COLUMNS}i32", v.integer(32), done, place, mask, COLUMNS)
         return module([("kernel", f)])
 

@@ -36,6 +36,14 @@ class Target:
 
 
 @dataclass
+class Fold:
+    """A loop's counter and the value it carries."""
+
+    index: str
+    value: str
+
+
+@dataclass
 class Function:
     """A function being written. Values are strings (``%7``), types are LLVM's."""
 
@@ -92,6 +100,23 @@ class Function:
         """Word ``index`` of the descriptor, as a pointer."""
         where = self.let(f"getelementptr i64, ptr {base}, i64 {index}")
         return self.let(f"load ptr, ptr {where}")
+
+    @contextmanager
+    def fold(self, start: str | int, stop: str | int, type_: str, seed: str) -> Iterator[Fold]:
+        """A counted loop that carries a value: set ``value`` in its body; behind it, it holds the last one."""
+        before, position = self.block, 0
+        with self.loop(start, stop) as index:
+            carried = f"%f{index[1:]}"
+            head = self.lines.index(f"{index[2:]}:")
+            position = head + 2
+            self.lines.insert(position, "")
+            fold = Fold(index, carried)
+            yield fold
+            inside = self.block
+        self.lines[position] = (
+            f"  {carried} = phi {type_} [{seed}, %{before}], [{fold.value}, %{inside}]"
+        )
+        fold.value = carried
 
     @contextmanager
     def loop(self, start: str | int, stop: str | int, step: int = 1) -> Iterator[str]:

@@ -1,0 +1,111 @@
+"""int8 passes that only move bytes: every activation a constant one-hot row, every accumulator row started and emitted.
+
+Such a pass selects rows of the transposed weights. Where nothing but the lowest byte plane of what it emits is used, and
+nothing accumulates on those rows later, it is done by copying bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from emulator.image import Image
+from emulator.jit.accesses import Changing
+from emulator.jit.effects import WHOLE, Ints
+from emulator.jit.nodes import Graph, Kind, Node
+from isa.instruction import DType
+from isa.ops.mem import Read
+from isa.ops.mxm import Accumulate
+
+START: Final = 2
+EMIT: Final = 3
+
+
+class Moves:
+    """The ``acc`` bursts of a graph that move bytes.
+
+    Attributes:
+        bursts: their results have one byte a lane.
+        lanes: by (burst, first instance): the lane that each activation selects.
+    """
+
+    def __init__(self, graph: Graph, memory: Image, changing: Changing) -> None:
+        self.graph, self.memory, self.changing = graph, memory, changing
+        self.lanes: dict[tuple[int, int], Ints] = {}
+        self._known: dict[tuple[int, ...], Ints | None] = {}
+        self.bursts = self._found()
+
+    def _found(self) -> set[int]:
+        out = set()
+        for burst in sorted(self._candidates()):
+            selected = [self._selected(node) for node in self.graph.of_burst[burst]]
+            if any(s is None for s in selected):
+                continue
+            out.add(burst)
+            for node, lanes in zip(self.graph.of_burst[burst], selected, strict=True):
+                assert lanes is not None
+                self.lanes[burst, node.first] = lanes
+        return out
+
+    def _candidates(self) -> set[int]:
+        """int8 bursts that start and emit, of which only plane 0 is read and whose accumulators are not used again."""
+        graph = self.graph
+        bursts, links = graph.program.bursts, graph.links
+        args = bursts["args"]
+        wanted = (bursts["opcode"] == Accumulate.opcode) & (args[:, 0] == DType.I8)
+        wanted &= (args[:, START] != 0) & (args[:, EMIT] != 0)
+        wide = set(links.burst[(links.part > 0) & (links.part != WHOLE)].tolist())
+        wide |= {r.burst for runs in links.runs.values() for r in runs if 0 < r.part != WHOLE}
+        found = set(np.flatnonzero(wanted).tolist()) - wide
+        return found - self._accumulated_later(found) if found else found
+
+    def _accumulated_later(self, found: set[int]) -> set[int]:
+        """Bursts on whose rows a later burst accumulates, or one that overlaps in time."""
+        graph, machine = self.graph, self.graph.machine
+        rows = np.flatnonzero(graph.program.bursts["opcode"] == Accumulate.opcode)
+        out: set[int] = set()
+        for plane in np.unique(graph.effects.plane(rows)):
+            own = rows[graph.effects.plane(rows) == plane]
+            bursts = graph.program.bursts[own]
+            order = np.argsort(-bursts["cycle"], kind="stable")
+            restarted = np.ones(machine["mxm.acc_rows"], np.bool_)
+            after = np.iinfo(np.int64).max
+            for number in order:
+                b = bursts[number]
+                touched = int(b["args"][1]) + int(b["stride"]) * np.arange(int(b["count"]))
+                last = int(b["cycle"]) + (int(b["count"]) - 1) * int(b["interval"])
+                if int(own[number]) in found and (last >= after or not restarted[touched].all()):
+                    out.add(int(own[number]))
+                restarted[touched] = bool(b["args"][START])
+                after = int(b["cycle"])
+        return out
+
+    def _selected(self, node: Node) -> Ints | None:
+        """The lane that each activation of a run selects, if all are constant one-hot rows of value 1."""
+        graph, c = self.graph, self.graph.columns
+        assert node.kind is Kind.ACC
+        (ref,) = node.refs
+        if graph.classes[ref.burst] is not Read:
+            return None
+        stride = c["stride"][ref.burst]
+        address = c["args"][ref.burst][0] + ref.index * stride
+        first, lanes = graph.activation_window(node)
+        key = (c["queue"][ref.burst], address, stride * ref.step, node.count, first, lanes)
+        if key not in self._known:
+            self._known[key] = self._one_hot(*key)
+        return self._known[key]
+
+    def _one_hot(
+        self, slice_: int, address: int, stride: int, count: int, first: int, lanes: int
+    ) -> Ints | None:
+        words = address + stride * np.arange(count)
+        variable = self.changing.variable[slice_]
+        if (variable[words + 1] != variable[words]).any():
+            return None
+        rows = self.memory[slice_, words, first : first + lanes]
+        where = rows.argmax(1)
+        single = (rows != 0).sum(1) == 1
+        if not (single & (rows[np.arange(count), where] == 1)).all():
+            return None
+        return where.astype(np.int64)
