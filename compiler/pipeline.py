@@ -67,7 +67,7 @@ class Compilation:
             from isa.assembly import disassemble
 
             return disassemble(self.program)
-        raise UsageError(11, f"no stage {stage!r}", hint=f"stages: {', '.join(STAGES)}")
+        raise UsageError(808, f"no stage {stage!r}", hint=f"stages: {', '.join(STAGES)}")
 
 
 @dataclass
@@ -107,7 +107,7 @@ def compile_model(
     products). ``keep`` names graph tensors that become extra outputs. Raises ``InputError``, ``LimitError``, ``UsageError``.
     """
     if precision not in PRECISIONS:
-        raise UsageError(12, f"no precision {precision!r}", hint=f"one of: {', '.join(PRECISIONS)}")
+        raise UsageError(809, f"no precision {precision!r}", hint=f"one of: {', '.join(PRECISIONS)}")
     machine = chip if isinstance(chip, Machine) else load_chip(chip)
     clock = _Clock()
     with clock.stage("import", progress):

@@ -21,6 +21,7 @@ STAGES: Final = {
 """What the first digit says: the stage."""
 
 CAUSES: Final[dict[int, str]] = {
+    410: "The tensors named are the largest in memory; weights are stored as fp16 in whole vectors of the chip's lanes.",
     480: "The host ran out of memory. Compile with a smaller batch or sequence, or on a machine with more memory.",
     521: "A program runs only on the chip it was compiled for: every latency of that chip is built into its schedule. "
     "Compile the model again for this chip, or name the chip file it was compiled for with --chip.",
@@ -40,6 +41,8 @@ CAUSES: Final[dict[int, str]] = {
     805: "A file given on the command line cannot be read, or is not text.",
     806: "The benchmark compares with onnxruntime, which is not installed here; nothing else needs it.",
     807: "The benchmark compiles in a process of its own, and that failed; its own error stands above.",
+    808: "Compilation.dump takes the name of a stage: graph, tiles, placement, schedule or asm.",
+    809: "The precision is fp16 (one pass) or strict (three passes).",
     950: "The schedule and the verifier disagree on the cycle in which the program ends.",
     999: "The toolkit failed in a way that nobody foresaw. The traceback is in the file that the message names.",
 }
