@@ -108,4 +108,5 @@ class Moves:
         single = (rows != 0).sum(1) == 1
         if not (single & (rows[np.arange(count), where] == 1)).all():
             return None
-        return where.astype(np.int64)
+        selected: Ints = where.astype(np.int64)
+        return selected
