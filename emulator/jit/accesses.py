@@ -6,7 +6,7 @@ at least one a write, the earlier goes first; a write that takes effect in the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -226,18 +226,16 @@ def _meetings(x: Access, y: Access) -> tuple[np.ndarray, np.ndarray]:
     return collide, (s < t) | ((s == t) & x.write)
 
 
-def row_by_row(x: Access, y: Access, order: Callable[[int], int]) -> tuple[bool, bool]:
+def row_by_row(x: Access, y: Access) -> tuple[bool, bool]:
     """Whether doing both a row at a time keeps their order, and whether rows are then independent of each other.
 
-    Within a row, reads come before writes and writes in the order of ``order(node)``.
+    Within a row, reads come before writes, and writes in no particular order.
     """
     collide, earlier = _meetings(x, y)
     if not collide.any():
         return True, True
     i, j = np.arange(x.count)[:, None], np.arange(y.count)[None, :]
-    if x.write and y.write:
-        same_row_first = order(x.node) < order(y.node)
-    else:
-        same_row_first = y.write
-    x_first = (i < j) | ((i == j) & same_row_first)
+    if x.write and y.write and (collide & (i == j)).any():
+        return False, False
+    x_first = (i < j) | ((i == j) & y.write)
     return bool((x_first == earlier)[collide].all()), not bool((collide & (i != j)).any())

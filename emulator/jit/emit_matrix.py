@@ -12,6 +12,7 @@ from emulator.jit.nodes import Graph, Node
 from emulator.jit.places import Places
 from emulator.jit.storage import aligned, aligned_buffer
 from emulator.jit.table import Table
+from emulator.jit.weights import Weights
 from emulator.lowering.bytes import COLUMNS, Move, MultiplyBytes
 from emulator.lowering.matrix import Multiply, activation_pitch, panel_columns
 from emulator.lowering.packing import BLOCK, Pack
@@ -62,18 +63,11 @@ class MatrixEmitter:
         shape, words, pointers = self._packing(number)
         key = pointers.tobytes() + self.windows[number].tobytes() + bytes([weights.dtype])
         if key not in self._shared:
-            panel = np.empty(self.panel_size(number) + 64, np.uint8)
+            panel = np.empty(panel_size(weights, self.windows[number], self.target) + 64, np.uint8)
             self._shared[key] = panel
             words[2], words[4] = panel.ctypes.data, table.keep(pointers)
             table.add(shape, words)
         self.constants[number] = self._shared[key]
-
-    def panel_size(self, number: int) -> int:
-        """Bytes of packed weights."""
-        weights = self.graph.weights[number]
-        wide = self._wide(weights.dtype, weights.columns)
-        k = int(self.windows[number, 1] - self.windows[number, 0])
-        return -(-weights.columns // wide) * wide * k * weights.dtype.planes
 
     def accumulate(self, node: Node, table: Table) -> None:
         """An ``acc`` run, and its emission if anything takes it."""
@@ -96,7 +90,7 @@ class MatrixEmitter:
         first_lane, lanes = self._lanes(node)
         low = int(self.windows[node.weights, 0])
         panel = self._panel(node.weights)
-        planes, wide = weights.dtype.planes, self._wide(weights.dtype, weights.columns)
+        planes, wide = weights.dtype.planes, panel_width(weights, self.target)
         panel += (first_lane - low) * wide * planes
         k = int(self.windows[node.weights, 1]) - low
         column = base + 4 * weights.first
@@ -125,7 +119,7 @@ class MatrixEmitter:
         selected = self.moves.lanes[node.burst, node.first]
         if id(selected) not in self._selections:
             self._selections[id(selected)] = table.keep(selected)
-        wide = self._wide(weights.dtype, weights.columns)
+        wide = panel_width(weights, self.target)
         panel = self._panel(node.weights)
         panel += (first_lane - int(self.windows[node.weights, 0])) * wide
         target = self.places.result(node.burst, node.first)
@@ -142,19 +136,13 @@ class MatrixEmitter:
             return self.constants[number].ctypes.data
         return self.places.storage.address(("panel", number))
 
-    def _wide(self, dtype: DType, columns: int) -> int:
-        """Columns of a panel."""
-        return (
-            panel_columns(self.target) if dtype is DType.F16 else -(-columns // COLUMNS) * COLUMNS
-        )
-
     def _packing(self, number: int) -> tuple[Pack, list[int], Ints]:
         """Kernel, descriptor (destination and table left out) and table of columns."""
         weights = self.graph.weights[number]
         pointers, steps = self.places.planes(weights.burst, weights.part, weights.index)
         low, high = (int(v) for v in self.windows[number])
         k, planes = high - low, weights.dtype.planes
-        wide = self._wide(weights.dtype, weights.columns)
+        wide = panel_width(weights, self.target)
         fast = Pack.can_be_fast(self.target, self.window) and bool((steps == 1).all())
         columns = -(-weights.columns // wide) * wide
         table = np.zeros((columns, planes, 2), np.int64)
@@ -168,3 +156,17 @@ class MatrixEmitter:
 
 ALIGN_BYTES = 256
 """Room behind an accumulator row for the last panel's columns, and to keep rows off one cache set."""
+
+
+def panel_width(weights: Weights, target: Target) -> int:
+    """Columns of a panel: a fixed number for fp16; all of them, in whole blocks, for int8."""
+    if weights.dtype is DType.F16:
+        return panel_columns(target)
+    return -(-weights.columns // COLUMNS) * COLUMNS
+
+
+def panel_size(weights: Weights, window: Ints, target: Target) -> int:
+    """Bytes of packed weights of which the lanes ``[window[0], window[1])`` are used."""
+    wide = panel_width(weights, target)
+    k = int(window[1] - window[0])
+    return -(-weights.columns // wide) * wide * k * weights.dtype.planes

@@ -40,18 +40,19 @@ class _Draft:
 
     def finish(self, table: Table, rows: int, divisible: bool) -> None:
         """Add the entry."""
+        stores = sorted(zip(self.outputs, self.targets, strict=True))  # fewer shapes
         shape = Shape(
             tuple(given for given, _ in self.inputs),
             tuple(self.operations),
             len(self.immediates),
-            tuple(self.outputs),
+            tuple(output for output, _ in stores),
         )
         words = [rows, int(divisible)]
         for _, where in self.inputs:
             for place in where:
                 words += place
         words += self.immediates
-        for target in self.targets:
+        for _, target in stores:
             words += target
         table.add(shape, words)
 

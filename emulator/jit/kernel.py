@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from emulator.jit.bounds import check_bounds
 from emulator.jit.cache import ObjectCache, default_directory
 from emulator.jit.effects import Ints
 from emulator.jit.emit_lanes import LaneEmitter
-from emulator.jit.emit_matrix import MatrixEmitter
+from emulator.jit.emit_matrix import MatrixEmitter, panel_size
 from emulator.jit.emit_rows import RowEmitter
 from emulator.jit.host import this_host
 from emulator.jit.library import Library, Shape
@@ -26,10 +24,11 @@ from emulator.jit.moves import Moves
 from emulator.jit.nodes import Graph, Kind
 from emulator.jit.order import Plan
 from emulator.jit.places import Places
-from emulator.jit.storage import Storage, aligned_buffer, zeroed_arena
+from emulator.jit.storage import Key, Storage, aligned_buffer, zeroed_arena
 from emulator.jit.table import Table
 from emulator.jit.timing import run_cycles
-from emulator.lowering.driver import BARRIER, Driver
+from emulator.jit.walk import Walker
+from emulator.lowering.text import Target
 from emulator.trace import Trace
 from isa.ops.mem import Read
 from isa.program import Program
@@ -58,7 +57,7 @@ class Kernel:
         self._target = host.target(program.machine)
         directory = default_directory() if cache_dir is None else Path(cache_dir)
         self._library = Library(host, self._target, ObjectCache(directory))
-        self._driver = Driver(host.spin_hint)
+        self._walker = Walker(self._library, threads)
         self._cycles = run_cycles(program)
         self._changing = Changing(program)
         self._prepare()
@@ -78,7 +77,7 @@ class Kernel:
         write_inputs(self.program, inputs, self._arena)
         for place, words in self._restored:
             place[...] = words
-        self._walk(self._entries)
+        self._walker.walk(self._entries)
         return read_outputs(self.program, self._arena), Trace.of(self.program, self._cycles)
 
     def _prepare(self) -> None:
@@ -90,8 +89,7 @@ class Kernel:
         moves = Moves(graph, self._arena, self._changing)
         for burst in moves.bursts:
             graph.size[burst] = 1
-        sizes = _Sizes(plan, self._target, windows)
-        storage = Storage(plan, sizes.of())
+        storage = Storage(plan, _sizes(plan, self._target, windows))
         places = Places(graph, self._arena, storage)
         once, table = Table(), Table()
         rows = RowEmitter(graph, places, table)
@@ -117,32 +115,11 @@ class Kernel:
                 matrix.pack(nodes[0].weights, table, target)
             else:
                 matrix.accumulate(nodes[0], table)
-        self._walk(once.finish(self._library))
+        self._walker.walk(once.finish(self._library))
         self._entries = table.finish(self._library)
         self._table = table
         self._held = (once, storage, matrix, scratch)
         self._restored = _overwritten_constants(self.program, self._changing, self._arena)
-
-    def _walk(self, entries: Ints) -> None:
-        """Run a table on all threads."""
-        if not len(entries):
-            return
-        barrier = aligned_buffer(8 * BARRIER)
-        libc = ctypes.CDLL(None)
-        barrier.view(np.int64)[16] = ctypes.cast(libc.sched_yield, ctypes.c_void_p).value or 0
-        words = ctypes.c_int64
-        type_ = ctypes.CFUNCTYPE(None, ctypes.c_void_p, words, words, words, ctypes.c_void_p)
-        call = type_(self._library.address(self._driver))
-        arguments = entries.ctypes.data, len(entries)
-        others = [
-            threading.Thread(target=call, args=(*arguments, t, self.threads, barrier.ctypes.data))
-            for t in range(1, self.threads)
-        ]
-        for thread in others:
-            thread.start()
-        call(*arguments, 0, self.threads, barrier.ctypes.data)
-        for thread in others:
-            thread.join()
 
 
 def _constant_weights(graph: Graph, changing: Changing) -> list[int]:
@@ -173,30 +150,18 @@ def _windows(graph: Graph, plan: Plan) -> Ints:
     return out
 
 
-class _Sizes:
-    """How much storage results and panels take."""
-
-    def __init__(self, plan: Plan, target: Any, windows: Ints) -> None:
-        self.plan, self.target, self.windows = plan, target, windows
-
-    def of(self) -> dict[tuple[str, int], int]:
-        """Bytes by storage key."""
-        from emulator.lowering.bytes import COLUMNS
-        from emulator.lowering.matrix import panel_columns
-
-        graph, lanes = self.plan.graph, self.plan.graph.machine.lanes
-        out = {}
-        for node in (n for nodes in self.plan.groups for n in nodes):
-            if node.kind is Kind.PACK:
-                weights = graph.weights[node.weights]
-                wide = panel_columns(self.target) if weights.dtype.planes == 2 else COLUMNS
-                columns = -(-weights.columns // wide) * wide
-                k = int(self.windows[node.weights, 1] - self.windows[node.weights, 0])
-                out["panel", node.weights] = columns * k * weights.dtype.planes
-            else:
-                count = graph.columns["count"][node.burst]
-                out["result", node.burst] = graph.size[node.burst] * lanes * count
-        return out
+def _sizes(plan: Plan, target: Target, windows: Ints) -> dict[Key, int]:
+    """Bytes of each result and panel that a plan's nodes make."""
+    graph, lanes = plan.graph, plan.graph.machine.lanes
+    out: dict[Key, int] = {}
+    for node in (n for nodes in plan.groups for n in nodes):
+        if node.kind is Kind.PACK:
+            number = node.weights
+            out["panel", number] = panel_size(graph.weights[number], windows[number], target)
+        else:
+            count = graph.columns["count"][node.burst]
+            out["result", node.burst] = graph.size[node.burst] * lanes * count
+    return out
 
 
 def _overwritten_constants(

@@ -71,8 +71,7 @@ class Plan:
         for x, y in ordered(found):
             g, h = self.group_of[x.node], self.group_of[y.node]
             if g == h:
-                place = {n.id: i for i, n in enumerate(self.members[g])}
-                kept, independent = row_by_row(x, y, place.__getitem__)
+                kept, independent = row_by_row(x, y)
                 if not kept:
                     clashes |= {x.node, y.node}
                 if not independent:

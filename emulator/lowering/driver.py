@@ -11,7 +11,9 @@ ENTRY: Final = 3
 """Words of a table entry: kernel, descriptor, 1 if all threads meet before it."""
 BARRIER: Final = 24
 """Words of a barrier: arrivals (0), generation (8) and the address of ``sched_yield`` (16), a cache line each."""
-SPINS: Final = 2000
+MXCSR: Final = 0x1F80
+"""All exceptions masked, round to nearest, subnormals kept."""
+SPINS: Final = 1000
 """Looks at the generation before a waiting thread offers its core to others."""
 
 
@@ -20,14 +22,17 @@ class Driver:
     """``kernel(table, entries, thread, threads, barrier)``: every thread walks the whole table.
 
     Each kernel takes its thread's share. Where an entry's flag is set, all threads wait for each other before it, so that it
-    sees what the entries before it wrote. ``spin_hint`` is the intrinsic for a waiting loop, if the host has one.
+    sees what the entries before it wrote. ``spin_hint`` is the intrinsic for a waiting loop, if the host has one. With
+    ``control``, a thread rounds to nearest and keeps subnormals while it runs kernels, however its MXCSR is set.
     """
 
     spin_hint: str
+    control: bool = False
 
     def source(self, target: Target) -> str:
         """The module."""
         f = Function()
+        caller = self._standard(f) if self.control else ""
         several = f.let("icmp ugt i64 %threads, 1")
         with f.loop(0, "%entries") as entry:
             row = f.at("%table", f.let(f"mul i64 {entry}, {8 * ENTRY}"))
@@ -36,8 +41,20 @@ class Driver:
             with f.when(f.let(f"and i1 {meets}, {several}")):
                 self._meet(f)
             f.do(f"call void {kernel}(ptr {desc}, i64 %thread, i64 %threads)")
+        if caller:
+            f.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {caller})")
         signature = "ptr %table, i64 %entries, i64 %thread, i64 %threads, ptr %barrier"
         return "\n".join([f.text("kernel", signature), *sorted(f.declares)]) + "\n"
+
+    def _standard(self, f: Function) -> str:
+        """Set MXCSR to its default; where the caller's is kept."""
+        for name in ("stmxcsr", "ldmxcsr"):
+            f.declares.add(f"declare void @llvm.x86.sse.{name}(ptr)")
+        caller, standard = f.slot("i32"), f.slot("i32")
+        f.do(f"call void @llvm.x86.sse.stmxcsr(ptr {caller})")
+        f.do(f"store i32 {MXCSR}, ptr {standard}")
+        f.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {standard})")
+        return caller
 
     def _meet(self, f: Function) -> None:
         """The last to arrive starts a new generation; the others wait for it."""
