@@ -1,0 +1,242 @@
+"""The scheduler's books: the reservation table and the memory it hands out, on chip ``tiny``."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.scheduling.memory import ALWAYS, Copy, Memory, Written, plane_words
+from compiler.scheduling.tables import EAST, MAX_CYCLES, WEST, Tables
+from compiler.tiles import Buffer
+from isa.errors import InternalError, LimitError
+from isa.instruction import DType
+from isa.machine import Fact, Machine, load_chip
+
+TINY = load_chip("tiny")
+WORDS = TINY["mem.words"]
+
+
+def buffer(name: str, rows: int = 8, columns: int = 16, starts: tuple[int, ...] = (0,)) -> Buffer:
+    return Buffer(name, DType.F32, rows, columns, starts)
+
+
+# Tables
+
+
+spans = st.tuples(
+    st.integers(0, 40), st.integers(0, 300), st.integers(1, 40), st.integers(1, 4)
+)  # row, start, count, step
+
+
+@given(st.lists(spans, max_size=12), spans)
+def test_a_span_is_free_until_one_that_shares_a_cycle_is_taken(
+    taken: list[tuple[int, int, int, int]], asked: tuple[int, int, int, int]
+) -> None:
+    """``free``, ``mask`` and ``blocked`` say the same, and it is what sets of cycles say."""
+    tables, busy = Tables(TINY), set()
+    for row, start, count, step in taken:
+        tables.take(row, start, count, step)
+        busy |= {(row, start + i * step) for i in range(count)}
+    row, start, count, step = asked
+    clear = not busy & {(row, start + i * step) for i in range(count)}
+    assert tables.free(*asked) == clear
+    assert tables.mask(np.array([row]), np.array([start]), count, step).tolist() == [clear]
+    move = tables.blocked(*asked)
+    assert (move == 0) == clear
+    # No start that `blocked` skips would have been free.
+    assert not any(tables.free(row, start + i, count, step) for i in range(move))
+
+
+@given(st.lists(spans, max_size=6), st.lists(spans, max_size=6))
+def test_undo_gives_back_what_came_after_the_mark(
+    kept: list[tuple[int, int, int, int]], tried: list[tuple[int, int, int, int]]
+) -> None:
+    """Only free spans are ever taken; so they are here."""
+    tables = Tables(TINY)
+    for span in kept:
+        if tables.free(*span):
+            tables.take(*span)
+    before, mark = tables.grid.copy(), len(tables.journal)
+    for span in tried:
+        if tables.free(*span):
+            tables.take(*span)
+    tables.undo(mark)
+    assert len(tables.journal) == mark
+    np.testing.assert_array_equal(tables.grid, before)
+    tables.commit()
+    tables.undo()
+    np.testing.assert_array_equal(tables.grid, before)
+
+
+def test_nothing_begins_before_cycle_0_and_the_table_grows() -> None:
+    tables = Tables(TINY)
+    assert not tables.free(0, -3, 2, 1)
+    assert tables.blocked(0, -3, 2, 1) == 3
+    assert tables.mask(np.array([0, 0]), np.array([-1, 1]), 2, 1).tolist() == [False, True]
+    far = tables.grid.shape[1] * 3
+    tables.take(0, far, 4, 2)
+    assert not tables.free(0, far + 2, 1, 1)
+    assert tables.free(0, far + 1, 1, 1)
+    with pytest.raises(LimitError, match="longer than"):
+        tables.reach(MAX_CYCLES + 1)
+
+
+def test_a_stream_is_the_first_free_aligned_group_in_both_halves() -> None:
+    tables = Tables(TINY)
+    n = TINY.streams
+    assert tables.pick_stream(EAST, (0, 1), 10, 4, 1, 4) == 0
+    tables.take_stream(EAST, (0,), 1, 1, 12, 1, 1)
+    assert tables.pick_stream(EAST, (0,), 10, 4, 1, 4) == 4
+    assert tables.pick_stream(EAST, (0, 1), 10, 4, 1, 2) == 2
+    # The other half, the other direction, another diagonal and a burst that steps over the cycle do not mind.
+    assert tables.pick_stream(EAST, (1,), 10, 4, 1, 4) == 0
+    assert tables.pick_stream(WEST, (0,), 10, 4, 1, 4) == 0
+    assert tables.pick_stream(EAST, (0,), 13, 4, 1, 4) == 0
+    assert tables.pick_stream(EAST, (0,), 11, 4, 2, 4) == 0
+    tables.take_stream(EAST, (0,), 0, n, 40, 2, 3)
+    assert tables.pick_stream(EAST, (0, 1), 43, 1, 1, 1) is None
+    assert tables.pick_stream(EAST, (0, 1), 44, 1, 1, n) == 0
+    assert tables.pick_stream(EAST, (0,), -1, 1, 1, 1) is None
+
+
+@given(st.integers(0, 500), st.integers(0, 20), st.integers(0, 20))
+def test_a_value_keeps_its_diagonal_as_it_moves(cycle: int, start: int, moves: int) -> None:
+    tables = Tables(TINY)
+    east = [tables.diagonal(EAST, cycle + i, start + i) for i in range(moves + 1)]
+    west = [tables.diagonal(WEST, cycle + i, start + moves - i) for i in range(moves + 1)]
+    assert set(east) == {east[0]}
+    assert set(west) == {west[0]}
+    assert tables.diagonal(EAST, cycle + 1, start) == east[0] + 1
+    assert min(*east, *west) >= 0
+
+
+def test_streams_that_move_otherwise_are_refused() -> None:
+    facts = dict(TINY.facts) | {"streams.hop": Fact(2, "assumed")}
+    with pytest.raises(LimitError, match="one position a cycle"):
+        Tables(Machine(tuple(sorted(facts.items()))))
+
+
+# Memory
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 60)), max_size=40))
+def test_words_in_use_are_nobody_elses(steps: list[tuple[int, int]]) -> None:
+    """Constants grow upwards, scratch downwards; released words return, from their time on; an undo leaves no trace."""
+    memory, time = Memory(TINY), 0
+    live: list[tuple[int, int]] = []
+    for kind, words in steps:
+        if kind == 0 and memory.room(1)[0] >= words:
+            live.append((memory.constant(0, 1, words), words))
+        elif kind == 1:
+            address = memory.scratch(0, 1, words, time)
+            live += [(address, words)] if address is not None else []
+            memory.journal.clear()
+        elif kind == 2 and live:
+            address, size = live.pop(words % len(live))
+            time += 10
+            memory._add_hole(0, 1, address, size, time)
+        elif kind == 3:
+            room, holes = memory.room(1)[0], sorted(memory.dead.get((0, 1), []))
+            memory.scratch(0, 1, words, time)
+            memory.scratch(0, 1, words // 2 + 1, time)
+            memory.undo(0)
+            assert memory.room(1)[0] == room
+            assert _words(memory.dead.get((0, 1), [])) == _words(holes)
+        ordered = sorted(live)
+        assert all(a >= WORDS and a + n <= 2 * WORDS for a, n in ordered)
+        assert all(a + n <= b for (a, n), (b, _) in itertools.pairwise(ordered))  # no two overlap
+
+
+def _words(holes: list[tuple[int, int, int]]) -> dict[int, int]:
+    """Dead words, each with the cycle from which it may be written again."""
+    return {first + i: time for first, size, time in holes for i in range(size)}
+
+
+def test_dead_words_are_used_again_once_they_are_dead() -> None:
+    memory = Memory(TINY)
+    fragment = memory.fragment(buffer("a"), 0, 0)
+    address = memory.scratch(3, 0, 8, 100)
+    assert address == WORDS - 8
+    fragment.copies[0] = [Copy(0, [3], [0], [address], [[]])]
+    fragment.last_read = 200
+    memory.release(fragment)
+    assert memory.scratch(3, 0, 8, 200) == WORDS - 16  # The last read is in cycle 200.
+    assert memory.scratch(3, 0, 5, 201) == WORDS - 8  # A piece of them ...
+    assert memory.scratch(3, 0, 3, 201) == WORDS - 3  # ... and the rest.
+    assert memory.scratch(3, 0, 3, 201) == WORDS - 19
+    assert memory.peak_words == 19
+
+
+def test_neighbouring_dead_words_become_one_piece() -> None:
+    memory = Memory(TINY)
+    places = [memory.scratch(0, 0, 4, 0) for _ in range(3)]
+    for address, time in zip(places, (10, 30, 20), strict=True):
+        assert address is not None
+        memory._add_hole(0, 0, address, 4, time)
+    assert memory.scratch(0, 0, 12, 29) == WORDS - 24  # Dead only when the last of them is.
+    assert memory.scratch(0, 0, 12, 30) == WORDS - 12
+
+
+def test_a_bank_that_is_full_says_so() -> None:
+    memory = Memory(TINY)
+    assert memory.constant(0, 0, WORDS - 4) == 0
+    assert memory.scratch(0, 0, 5, 0) is None
+    assert memory.scratch(0, 0, 4, 0) == WORDS - 4
+    assert memory.scratch(0, 0, 1, 0) is None
+    assert memory.room(0)[0] == 0
+    assert memory.room(1)[0] == WORDS
+
+
+def test_partners_of_a_stencil_keep_apart() -> None:
+    memory = Memory(TINY)
+    a, b, c = (memory.fragment(buffer(name), 0, 0) for name in "abc")
+    memory.join([a, b])
+    b.copies[0] = [Copy(0, [2, 5], [0, 0], [0, 0], [[], []])]
+    c.copies[0] = [Copy(0, [7], [0], [0], [[]])]
+    assert np.flatnonzero(~memory.apart(a)).tolist() == [2, 5]
+    assert memory.apart(c).all()
+    memory.picked.append((id(b), 9))  # What a trial has chosen counts already.
+    assert np.flatnonzero(~memory.apart(a)).tolist() == [2, 5, 9]
+
+
+def test_a_fragment_is_a_chunk_of_a_block() -> None:
+    memory = Memory(TINY)
+    wide = buffer("wide", rows=20, columns=2 * TINY.lanes + 1, starts=(0, 12))
+    assert memory.fragment(wide, 0, 11) is memory.fragment(wide, 0, 0)
+    second = memory.fragment(wide, 2, 15)
+    assert (second.start, second.rows, second.chunk) == (12, 8, 2)
+    assert second is not memory.fragment(wide, 1, 15)
+    with pytest.raises(InternalError, match="no chunk 3"):
+        memory.fragment(wide, 3, 0)
+
+
+@given(
+    row=st.integers(0, 12),
+    count=st.integers(1, 12),
+    stride=st.integers(0, 1),
+    step=st.integers(1, 4),
+    write_step=st.integers(1, 4),
+)
+def test_a_read_may_start_once_no_row_of_it_comes_too_early(
+    row: int, count: int, stride: int, step: int, write_step: int
+) -> None:
+    """Rows 4..9 are written from cycle 50 on; the earliest start is found exactly."""
+    copy = Copy(0, [0], [0], [0], [[Written(4, 6, 50, write_step)]])
+    rows = [(i, row + i * stride) for i in range(count)]
+    needed = [50 + (r - 4) * write_step - i * step for i, r in rows if 4 <= r < 10]
+    if stride == 0:
+        needed = needed[:1]
+    assert copy.ready(0, row, count, stride, step) == max(needed, default=ALWAYS)
+
+
+def test_elements_become_byte_planes() -> None:
+    values = np.array([[0x0102, 0x0304], [0x0506, 0x0708]], np.uint16)
+    planes = plane_words(values, 4, uniform=False)
+    assert planes.shape == (2, 2, 4)
+    assert planes[0].tolist() == [[2, 4, 0, 0], [6, 8, 0, 0]]
+    assert planes[1].tolist() == [[1, 3, 0, 0], [5, 7, 0, 0]]
+    assert plane_words(values[:, :1], 4, uniform=True)[1].tolist() == [[1] * 4, [5] * 4]
