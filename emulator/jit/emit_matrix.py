@@ -55,7 +55,7 @@ class MatrixEmitter:
         shape, words, pointers = self._packing(number)
         words[4] = table.keep(pointers)
         words[2] = target
-        table.add(shape, words)
+        table.add(shape, words, words[0] * words[1])
 
     def constant(self, number: int, table: Table) -> None:
         """Weights packed once, at load; equal ones share a panel. ``table`` runs before the first run."""
@@ -66,7 +66,7 @@ class MatrixEmitter:
             panel = np.empty(panel_size(weights, self.windows[number], self.target) + 64, np.uint8)
             self._shared[key] = panel
             words[2], words[4] = panel.ctypes.data, table.keep(pointers)
-            table.add(shape, words)
+            table.add(shape, words, words[0] * words[1])
         self.constants[number] = self._shared[key]
 
     def accumulate(self, node: Node, table: Table) -> None:
@@ -100,7 +100,7 @@ class MatrixEmitter:
             pointer, stride, step = given.words
             words = [node.count, lanes, weights.columns, panel, wide, *rest]
             words += [pointer + first_lane * step, stride, step]
-            table.add(MultiplyBytes(), words)
+            table.add(MultiplyBytes(), words, node.count * lanes * weights.columns)
             return
         layout, where = self.places.operand(node.refs)
         sizes = [size for size, _ in layout.planes] or [2]
@@ -108,7 +108,7 @@ class MatrixEmitter:
         words += [self.scratch, self.widened]
         for (pointer, stride), size in zip(where, sizes, strict=True):
             words += [pointer + first_lane * size, stride]
-        table.add(Multiply(layout, self.window), words)
+        table.add(Multiply(layout, self.window), words, node.count * lanes * weights.columns // 16)
 
     def _move(self, node: Node, table: Table) -> None:
         """A pass that only selects bytes."""

@@ -47,14 +47,16 @@ class _Draft:
             len(self.immediates),
             tuple(output for output, _ in stores),
         )
-        words = [rows, int(divisible)]
+        words = [rows]
         for _, where in self.inputs:
             for place in where:
                 words += place
         words += self.immediates
         for _, target in stores:
             words += target
-        table.add(shape, words)
+        steps = len(self.operations) + len(self.inputs) + len(stores)
+        lanes = table.lanes * rows * steps if divisible and rows > 1 else 0
+        table.add(shape, words, lanes)
 
 
 class RowEmitter:

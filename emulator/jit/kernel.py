@@ -91,7 +91,7 @@ class Kernel:
             graph.size[burst] = 1
         storage = Storage(plan, _sizes(plan, self._target, windows))
         places = Places(graph, self._arena, storage)
-        once, table = Table(), Table()
+        once, table = (Table(graph.machine.lanes) for _ in range(2))
         rows = RowEmitter(graph, places, table)
         lanes = LaneEmitter(graph, places, table)
         matrix = MatrixEmitter(graph, places, rows, self._target, windows, moves)

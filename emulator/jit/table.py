@@ -9,19 +9,26 @@ import numpy as np
 
 from emulator.jit.effects import Ints
 from emulator.jit.library import Library, Shape
+from emulator.lowering.driver import ENTRY
+
+WORTH = 1 << 14
+"""Work from which on an entry is divided among threads: a few microseconds."""
 
 
 @dataclass
 class Table:
     """Entries under construction. Pointers into descriptors are offsets until ``finish``."""
 
+    lanes: int
     shapes: list[Shape] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
+    divisible: list[bool] = field(default_factory=list)
     words: array[int] = field(default_factory=lambda: array("q"))
     kept: list[object] = field(default_factory=list)
 
-    def add(self, shape: Shape, words: list[int]) -> None:
-        """An entry behind all others."""
+    def add(self, shape: Shape, words: list[int], work: int = 0) -> None:
+        """An entry behind all others. ``work`` is about how many lanes it computes; 0 where it cannot be divided."""
+        self.divisible.append(work >= WORTH)
         self.shapes.append(shape)
         self.offsets.append(len(self.words))
         self.words.extend(words)
@@ -37,7 +44,8 @@ class Table:
         library.load(self.shapes)
         # Copied: the array's own memory may move while it grows.
         self.descriptors = np.array(self.words, np.int64)
-        out = np.ones((len(self.shapes), 3), np.int64)
+        out = np.zeros((len(self.shapes), ENTRY), np.int64)
+        out[:, 2] = self.divisible
         out[:, 0] = [library.address(s) for s in self.shapes]
         out[:, 1] = self.descriptors.ctypes.data + 8 * np.array(self.offsets, np.int64)
         return out

@@ -30,7 +30,7 @@ class MultiplyBytes:
         )
         panel, acc, base, given = (f.pointer(i) for i in (3, 5, 8, 10))
         started = f.let(f"icmp ne i64 {start}, 0")
-        mine = f.let(f"and i1 {started}, {f.let('icmp eq i64 %thread, 0')}")
+        mine = f.let(f"and i1 {started}, {f.let('icmp eq i64 %part, 0')}")
         clear_outside(f, mine, rows, base, pitch, first, columns, target.lanes)
         begin, end = f.share(columns, COLUMNS)
         with f.loop(0, rows) as row, f.loop(begin, end, COLUMNS) as column:

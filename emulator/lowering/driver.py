@@ -8,22 +8,23 @@ from typing import Final
 from emulator.lowering.text import Function, Target
 
 ENTRY: Final = 3
-"""Words of a table entry: kernel, descriptor, 1 if all threads meet before it."""
-BARRIER: Final = 24
-"""Words of a barrier: arrivals (0), generation (8) and the address of ``sched_yield`` (16), a cache line each."""
+"""Words of a table entry: kernel, descriptor, 1 if its work may be divided."""
+STATE: Final = 2
+"""Words of an entry's state, zero before a run: shares taken, shares done."""
 MXCSR: Final = 0x1F80
 """All exceptions masked, round to nearest, subnormals kept."""
 SPINS: Final = 1000
-"""Looks at the generation before a waiting thread offers its core to others."""
+"""Looks at a state before a waiting thread offers its core to others."""
 
 
 @dataclass(frozen=True)
 class Driver:
-    """``kernel(table, entries, thread, threads, barrier)``: every thread walks the whole table.
+    """``kernel(table, entries, threads, state, rest)``: run by every thread over the whole table.
 
-    Each kernel takes its thread's share. Where an entry's flag is set, all threads wait for each other before it, so that it
-    sees what the entries before it wrote. ``spin_hint`` is the intrinsic for a waiting loop, if the host has one. With
-    ``control``, a thread rounds to nearest and keeps subnormals while it runs kernels, however its MXCSR is set.
+    Threads take shares of an entry until none is left, and go on when all are done. So a thread that the system does not
+    run holds up nobody, unless it stopped within a share. ``rest`` is the address of ``sched_yield``. ``spin_hint`` is
+    the intrinsic for a waiting loop, if the host has one. With ``control``, a thread rounds to nearest and keeps
+    subnormals while it runs kernels, however its MXCSR is set.
     """
 
     spin_hint: str
@@ -33,17 +34,22 @@ class Driver:
         """The module."""
         f = Function()
         caller = self._standard(f) if self.control else ""
-        several = f.let("icmp ugt i64 %threads, 1")
+        alone = f.let("icmp eq i64 %threads, 1")
+        several = f.let(f"xor i1 {alone}, true")
         with f.loop(0, "%entries") as entry:
             row = f.at("%table", f.let(f"mul i64 {entry}, {8 * ENTRY}"))
-            kernel, desc, flag = f.pointer(0, row), f.pointer(1, row), f.word(2, row)
-            meets = f.let(f"icmp ne i64 {flag}, 0")
-            with f.when(f.let(f"and i1 {meets}, {several}")):
-                self._meet(f)
-            f.do(f"call void {kernel}(ptr {desc}, i64 %thread, i64 %threads)")
+            kernel, desc = f.pointer(0, row), f.pointer(1, row)
+            with f.when(alone):
+                f.do(f"call void {kernel}(ptr {desc}, i64 0, i64 1)")
+            with f.when(several):
+                divides = f.let(f"icmp ne i64 {f.word(2, row)}, 0")
+                parts = f.let(f"select i1 {divides}, i64 %threads, i64 1")
+                state = f.at("%state", f.let(f"mul i64 {entry}, {8 * STATE}"))
+                self._take(f, kernel, desc, parts, state)
+                self._wait(f, parts, f.at(state, 8))
         if caller:
             f.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {caller})")
-        signature = "ptr %table, i64 %entries, i64 %thread, i64 %threads, ptr %barrier"
+        signature = "ptr %table, i64 %entries, i64 %threads, ptr %state, ptr %rest"
         return "\n".join([f.text("kernel", signature), *sorted(f.declares)]) + "\n"
 
     def _standard(self, f: Function) -> str:
@@ -56,38 +62,42 @@ class Driver:
         f.do(f"call void @llvm.x86.sse.ldmxcsr(ptr {standard})")
         return caller
 
-    def _meet(self, f: Function) -> None:
-        """The last to arrive starts a new generation; the others wait for it."""
-        where = f.at("%barrier", 64)
-        old = f.let(f"load atomic i64, ptr {where} acquire, align 8")
-        count = f.let("atomicrmw add ptr %barrier, i64 1 acq_rel")
-        last = f.let(f"icmp eq i64 {f.let(f'add i64 {count}, 1')}, %threads")
-        release, wait, look, rest, met = (
-            f.fresh(n) for n in ("release", "wait", "look", "rest", "met")
-        )
-        f.do(f"br i1 {last}, label %{release}, label %{wait}")
-        f.label(release)
-        f.do("store atomic i64 0, ptr %barrier monotonic, align 8")
-        new = f.let(f"add i64 {old}, 1")
-        f.do(f"store atomic i64 {new}, ptr {where} release, align 8")
-        f.do(f"br label %{met}")
+    def _take(self, f: Function, kernel: str, desc: str, parts: str, state: str) -> None:
+        """Do shares of an entry as long as there are any."""
+        look, take, work, out = (f.fresh(n) for n in ("look", "take", "work", "out"))
+        f.do(f"br label %{look}")
+        f.label(look)
+        taken = f.let(f"load atomic i64, ptr {state} monotonic, align 8")
+        f.do(f"br i1 {f.let(f'icmp ult i64 {taken}, {parts}')}, label %{take}, label %{out}")
+        f.label(take)
+        part = f.let(f"atomicrmw add ptr {state}, i64 1 acq_rel")
+        f.do(f"br i1 {f.let(f'icmp ult i64 {part}, {parts}')}, label %{work}, label %{out}")
+        f.label(work)
+        f.do(f"call void {kernel}(ptr {desc}, i64 {part}, i64 {parts})")
+        f.let(f"atomicrmw add ptr {f.at(state, 8)}, i64 1 release")
+        f.do(f"br label %{look}")
+        f.label(out)
+
+    def _wait(self, f: Function, parts: str, done: str) -> None:
+        """Until all shares of an entry are done."""
+        wait, look, rest, go = (f.fresh(n) for n in ("wait", "look", "rest", "go"))
+        f.do(f"br label %{wait}")
         f.label(wait)
         f.do(f"br label %{look}")
         f.label(look)
         spin, again = f"%s{look}", f"%t{look}"
         f.do(f"{spin} = phi i64 [0, %{wait}], [{again}, %{look}], [0, %{rest}]")
+        now = f.let(f"load atomic i64, ptr {done} acquire, align 8")
         if self.spin_hint:
             f.declares.add(f"declare void @{self.spin_hint}()")
             f.do(f"call void @{self.spin_hint}()")
-        now = f.let(f"load atomic i64, ptr {where} acquire, align 8")
         f.do(f"{again} = add i64 {spin}, 1")
-        same = f.let(f"icmp eq i64 {now}, {old}")
+        left = f.let(f"icmp ne i64 {now}, {parts}")
         patient = f.let(f"icmp ult i64 {again}, {SPINS}")
         state = f.let(f"select i1 {patient}, i32 1, i32 2")
-        state = f.let(f"select i1 {same}, i32 {state}, i32 0")
-        f.do(f"switch i32 {state}, label %{met} [i32 1, label %{look} i32 2, label %{rest}]")
+        state = f.let(f"select i1 {left}, i32 {state}, i32 0")
+        f.do(f"switch i32 {state}, label %{go} [i32 1, label %{look} i32 2, label %{rest}]")
         f.label(rest)
-        function = f.pointer(16, "%barrier")
-        f.let(f"call i32 {function}()")
+        f.let("call i32 %rest()")
         f.do(f"br label %{look}")
-        f.label(met)
+        f.label(go)

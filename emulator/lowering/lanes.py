@@ -27,10 +27,10 @@ class Indexed:
     def source(self, target: Target) -> str:
         """The kernel's module."""
         f = Function()
-        rows, limit, memory = f.word(0), f.word(2), f.pointer(1)
-        whole = f.let(f"select i1 {f.let('icmp eq i64 %thread, 0')}, i64 {rows}, i64 0")
+        limit, memory = f.word(2), f.pointer(1)
+        begin, end = f.share(f.word(0))
         width = target.per_superlane
-        with f.loop(0, whole) as row:
+        with f.loop(begin, end) as row:
             low, high, data = (Place(f, 3 + PLACE * i, row) for i in range(3))
             with f.loop(0, target.lanes, width) as lane:
                 parts = [f.let(f"zext i8 {p.load(lane)} to i64") for p in (low, high)]

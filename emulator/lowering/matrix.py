@@ -45,7 +45,7 @@ class Multiply:
 
     Descriptor: rows; k; columns; panels (at the window's first k); bytes from panel to panel; accumulators (first row, first
     column); bytes from accumulator row to row; 1 to start from zero; accumulators (first row, lane 0); first column; scratch
-    for widened activations; its bytes a thread; then pointer and stride of each place of the activations.
+    for widened activations; its bytes a part; then pointer and stride of each place of the activations.
     """
 
     activations: Input
@@ -188,7 +188,7 @@ class _Multiply:
         f = self.f
         rows, k, columns, panels, gap, acc, pitch, start = self.words[:8]
         started = f.let(f"icmp ne i64 {start}, 0")
-        own = f.let(f"mul i64 %thread, {self.words[11]}")
+        own = f.let(f"mul i64 %part, {self.words[11]}")
         scratch = f.let(f"inttoptr i64 {f.let(f'add i64 {self.words[10]}, {own}')} to ptr")
         self._widen(rows, k, scratch)
         self._clear(rows, columns, pitch, started)
@@ -233,10 +233,10 @@ class _Multiply:
                 f.do(f"store {v.floats} {v.as_float(raw, DType.F16)}, ptr {place}, align 4")
 
     def _clear(self, rows: str, columns: str, pitch: str, started: str) -> None:
-        """Where accumulation starts, columns that are not installed become zero; the first thread does it."""
+        """Where accumulation starts, columns that are not installed become zero; the first part does it."""
         f = self.f
         some = f.let(f"icmp ne i64 {columns}, {self.target.lanes}")
-        mine = f.let("icmp eq i64 %thread, 0")
+        mine = f.let("icmp eq i64 %part, 0")
         both = f.let(f"and i1 {f.let(f'and i1 {some}, {mine}')}, {started}")
         base, first = f.let(f"inttoptr i64 {self.words[8]} to ptr"), self.words[9]
         clear_outside(f, both, rows, base, pitch, first, columns, self.target.lanes)

@@ -6,7 +6,7 @@ A row is one dispatch of every operation. What a kernel reads and writes lies in
 - *planes*: a byte of each lane a plane, each plane in its own place; ``(size, byte)`` says that the byte is number ``byte``
   of an element of ``size`` bytes. Words of the chip's memory are planes ``(1, 0)``.
 
-Descriptor: rows; 1 if rows may be divided among threads; pointer and stride of each place in ``Shape.inputs``; each immediate;
+Descriptor: rows; pointer and stride of each place in ``Shape.inputs``; each immediate;
 pointer and stride of each of ``Shape.outputs``. All loads of a row's lanes precede its stores; rows go in order.
 """
 
@@ -64,14 +64,13 @@ class _RowKernel:
         self.target = target
         self.f = Function()
         self.v = Lanes(self.f, target.step, target.half)
-        self.cursor = 2
+        self.cursor = 1
         self.loose: dict[int, DType] = {}
 
     def write(self) -> Function:
         """The function's body."""
         f = self.f
-        rows, divisible = f.word(0), f.word(1)
-        start, stop = self._rows(rows, divisible)
+        start, stop = f.share(f.word(0))
         places = [[self._place() for _ in i.planes or (0,)] for i in self.shape.inputs]
         immediates = [f.word(self._word()) for _ in range(self.shape.immediates)]
         spread = self._spread(immediates)
@@ -89,16 +88,6 @@ class _RowKernel:
 
     def _place(self) -> tuple[str, str]:
         return self.f.pointer(self._word()), self.f.word(self._word())
-
-    def _rows(self, rows: str, divisible: str) -> tuple[str, str]:
-        """This thread's rows: a share, or all of them for the first thread."""
-        f = self.f
-        start, stop = f.share(rows)
-        shared = f.let(f"icmp ne i64 {divisible}, 0")
-        first = f.let("icmp eq i64 %thread, 0")
-        whole = f.let(f"select i1 {first}, i64 {rows}, i64 0")
-        start = f.let(f"select i1 {shared}, i64 {start}, i64 0")
-        return start, f.let(f"select i1 {shared}, i64 {stop}, i64 {whole}")
 
     def _row(self, place: tuple[str, str], row: str) -> str:
         pointer, stride = place

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-SIGNATURE = "ptr %desc, i64 %thread, i64 %threads"
+SIGNATURE = "ptr %desc, i64 %part, i64 %parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +148,15 @@ class Function:
         self.label(done)
 
     def share(self, total: str, grain: int = 1) -> tuple[str, str]:
-        """This thread's part ``[start, stop)`` of ``total`` units, in multiples of ``grain``."""
-        up = self.let("sub i64 %threads, 1")
+        """This call's share ``[start, stop)`` of ``total`` units, in multiples of ``grain``."""
+        up = self.let("sub i64 %parts, 1")
         padded = self.let(f"add i64 {total}, {up}")
-        part = self.let(f"udiv i64 {padded}, %threads")
+        part = self.let(f"udiv i64 {padded}, %parts")
         if grain > 1:
             part = self.let(f"add i64 {part}, {grain - 1}")
             part = self.let(f"udiv i64 {part}, {grain}")
             part = self.let(f"mul i64 {part}, {grain}")
-        start = self.let(f"mul i64 %thread, {part}")
+        start = self.let(f"mul i64 %part, {part}")
         stop = self.let(f"add i64 {start}, {part}")
         return self.minimum(start, total), self.minimum(stop, total)
 
