@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from typing import Final
 
 from emulator.jit.accesses import Access, Accesses, Changing, directions, ordered, row_by_row
 from emulator.jit.groups import Groups, makers
 from emulator.jit.nodes import Graph, Kind, Node
+from isa.errors import InternalError
+
+CIRCULAR: Final = 955
 
 
 class Plan:
@@ -144,6 +148,10 @@ class Plan:
                 reads |= {int(b) for b in set(weights.burst.ravel().tolist()) if graph.is_read(b)}
         if reads:
             graph.copies |= reads
+        elif all(n.count == 1 for n in nodes):
+            raise InternalError(
+                CIRCULAR, "dispatches that wait for each other: run the verifier first"
+            )
         else:
             for n in nodes:
                 if n.count > 1:
