@@ -53,6 +53,7 @@ class Core:
     bursts: BurstList = field(default_factory=BurstList)
     end: int = 0
     rotation: int = 0
+    turn: int = 0
 
     def __post_init__(self) -> None:
         m = self.machine
@@ -61,7 +62,8 @@ class Core:
         self.to_vxm: Ints = np.concatenate([index + 1, index + 1])
         self.to_mxm: Ints = np.concatenate([m.slices + 1 - index, m.slices + 1 - index])
         self.vxm = m.vxm_position
-        self.inner = m.slices - max(4, m.slices * 3 // 8)
+        self.inner = m.slices * 3 // 11
+        self.outer = m.slices - self.inner
         self.t_read, self.t_write = m.timing("mem_read"), m.timing("mem_write")
         self.t_alu = m.timing("vxm_alu")
 
@@ -203,7 +205,8 @@ class Core:
         every = np.arange(base, base + self.per)
         every = every[self.memory.apart(fragment)[every]]
         for pool, bank in self.roles(every, operand=fragment.buffer.both):
-            ok = self.candidates(t.write, bank, pool, cycles[pool], count, step)
+            span = max(count, fragment.rows)
+            ok = self.candidates(t.write, bank, pool, cycles[pool], span, step)
             found = self._allocate(
                 self.order_for(pool[ok], near), bank, fragment.rows, cycles, planes
             )
@@ -214,16 +217,24 @@ class Core:
                 return found
         return None
 
+    def middle(self, slices: Ints) -> Ints:
+        """Those of ``slices`` that are the weights' own."""
+        where = self.to_vxm[slices]
+        return slices[(where > self.inner) & (where <= self.outer)]
+
     def roles(self, slices: Ints, *, operand: bool) -> list[tuple[Ints, int]]:
         """Where to look for room, best first: (slices, bank).
 
-        Matrix operands lie in the outer slices, which little else reads while a pass runs; weights and fp32 scratch
-        share the inner ones, in different banks.
+        fp32 scratch lies in the inner slices, matrix operands in the outer ones, weights between them: each is busy at
+        other times, and a weight load needs many slices at once.
         """
-        outer = self.to_vxm[slices] > self.inner
-        own, other = (slices[outer], slices[~outer]) if operand else (slices[~outer], slices[outer])
-        first = CONSTANT_BANK if operand else SCRATCH_BANK
-        return [(own, first), (own, 1 - first), (other, 1 - first), (other, first)]
+        where = self.to_vxm[slices]
+        inner, outer = slices[where <= self.inner], slices[where > self.outer]
+        middle = self.middle(slices)
+        own, other = (outer, inner) if operand else (inner, outer)
+        self.turn ^= 1
+        banks = (CONSTANT_BANK, SCRATCH_BANK) if operand or self.turn else (SCRATCH_BANK, CONSTANT_BANK)
+        return [(pool, bank) for pool in (own, middle, other) for bank in banks]
 
     def order_for(self, slices: Ints, near: bool) -> Ints:
         """Candidate order: rotating, nearest thirds of the hemisphere first if ``near``."""

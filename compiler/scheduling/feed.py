@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,7 @@ class Feeder:
             if move == 0:
                 return Feed(copy, Stream(core.outward(h), index)), 0
             moves.append(move)
-        if not moves and fragment.buffer.preloaded:
+        if fragment.buffer.preloaded and h not in fragment.copies:
             pool = np.arange(h * core.per, (h + 1) * core.per)
             ok = core.memory.room(CONSTANT_BANK)[pool] >= fragment.rows
             chosen = core.order(pool[ok])[: fragment.buffer.dtype.planes]
@@ -108,27 +109,42 @@ class Feeder:
         index = self.t.pick_stream(direction, halves, diagonal, rows.count, step, width)
         if index is None:
             return 1, 0
-        for p, (s, b) in enumerate(zip(copy.slices, copy.banks, strict=True)):
-            issue = cycle - core.t_read - self.travel(s, h)
-            late = copy.ready(p, rows.row, rows.count, rows.stride, step) - issue
-            if late > 0 or not core.take_port(self.t.read, s, b, issue, rows.count, step):
-                core.undo(mark)
-                if late > 0:
-                    return late, 0
-                bank = self.t.bank + s * self.t.banks + b
-                blocked = self.t.blocked(self.t.read + s, issue, rows.count, step)
-                return max(1, blocked, self.t.blocked(bank, issue, rows.count, step)), 0
+        move = self.take_ports(rows, copy, pair, cycle, step)
+        if move:
+            core.undo(mark)
+            return move, 0
         self.t.take_stream(direction, halves, index, width, diagonal, rows.count, step)
         return 0, index
+
+    def take_ports(self, rows: Rows, copy: Copy, pair: Pair, cycle: int, step: int) -> int:
+        """Reserve the read ports of a copy; 0, or how far to move. What was reserved before a failure stays journalled."""
+        core = self.core
+        for p, (s, b) in enumerate(zip(copy.slices, copy.banks, strict=True)):
+            issue = cycle - core.t_read - self.travel(s, pair.hemisphere)
+            late = copy.ready(p, rows.row, rows.count, rows.stride, step) - issue
+            if late > 0:
+                return late
+            if not core.take_port(self.t.read, s, b, issue, rows.count, step):
+                bank = self.t.bank + s * self.t.banks + b
+                blocked = self.t.blocked(self.t.read + s, issue, rows.count, step)
+                return max(1, blocked, self.t.blocked(bank, issue, rows.count, step))
+        return 0
 
     def emit(
         self, job: MatrixJob, rows: Rows, feed: Feed, pair: Pair, cycle: int, step: int
     ) -> None:
+        """Read bursts of all planes onto consecutive streams."""
+        first = feed.stream.number(self.m)
+        numbers = list(range(first, first + len(feed.copy.slices)))
+        self.emit_planes(job, rows, feed.copy, numbers, pair, cycle, step)
+
+    def emit_planes(
+        self, job: MatrixJob, rows: Rows, copy: Copy, numbers: Sequence[int], pair: Pair, cycle: int,
+        step: int,
+    ) -> None:  # fmt: skip
+        """Read bursts, a stream a byte plane, that reach the pair from ``cycle`` on."""
         core, fragment = self.core, self.fragment(rows)
-        for p, s in enumerate(feed.copy.slices):
+        for p, (s, number) in enumerate(zip(copy.slices, numbers, strict=True)):
             issue = cycle - core.t_read - self.travel(s, pair.hemisphere)
-            number = feed.stream.number(self.m) + p
-            core.emit_read(
-                feed.copy, p, rows, fragment.start, number, issue, rows.count, step, job.node
-            )
+            core.emit_read(copy, p, rows, fragment.start, number, issue, rows.count, step, job.node)
         fragment.last_read = max(fragment.last_read, cycle + rows.count * step)

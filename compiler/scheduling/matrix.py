@@ -12,10 +12,11 @@ import numpy as np
 
 from compiler.scheduling.core import MAX_TRIALS, Core, Stream
 from compiler.scheduling.feed import Feed, Feeder, Pair
+from compiler.scheduling.rows import RowLoader
 from compiler.scheduling.weights import TileLoader
-from compiler.tiles import Load, MatrixJob, Pass, Weights
+from compiler.tiles import MatrixJob, Pass, Weights
 from isa.instruction import DType
-from isa.ops.mxm import Accumulate, Activate, InstallWeights, LoadWeights
+from isa.ops.mxm import Accumulate, Activate, InstallWeights
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class MatrixPlacer:
 
     def __init__(self, core: Core) -> None:
         self.core, self.feeder = core, Feeder(core)
-        self.tiles = TileLoader(self.feeder)
+        self.tiles, self.loader = TileLoader(self.feeder), RowLoader(self.feeder)
         self.m, self.t = core.machine, core.tables
         self.pairs = (Pair(0), Pair(1))
         self.array = self.m["mxm.array_latency"]
@@ -75,7 +76,7 @@ class MatrixPlacer:
         last = (
             self.tiles.load(job, weights, pair)
             if weights.tile
-            else self._load_rows(job, weights, pair)
+            else self.loader.load(job, weights, pair)
         )
         cycle = max(last + self.t_load, pair.free - self.t_install, pair.installed_at + 1)
         planes = (0, 1) if job.dtype is DType.I8 else (0,)
@@ -85,31 +86,6 @@ class MatrixPlacer:
             self.core.emit(queue, cycle, instr, self.t_install, node=job.node)
         pair.installed_at, pair.weights, pair.dtype = cycle, weights, job.dtype
         pair.free = max(pair.free, cycle + self.t_install)
-
-    def _load_rows(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
-        """Load rows of buffers, a column a cycle; the last load's cycle."""
-        cycle = pair.installed_at + 1
-        for load in weights.loads:
-            cycle = max(cycle, self.feeder.ready(load.rows, pair.hemisphere, 1))
-            for _ in range(MAX_TRIALS):
-                feed, move = self.feeder.take(load.rows, pair, cycle, 1)
-                if feed is not None:
-                    break
-                cycle += move
-            else:
-                raise self.core.full("the weights", load.rows.buffer)
-            self._emit_load(job, load, feed, pair, cycle)
-            cycle += load.rows.count
-        return cycle - 1
-
-    def _emit_load(self, job: MatrixJob, load: Load, feed: Feed, pair: Pair, cycle: int) -> None:
-        self.core.commit()
-        self.feeder.emit(job, load.rows, feed, pair, cycle, 1)
-        number = feed.stream.number(self.m)
-        for plane in (0, 1) if job.dtype is DType.I8 else (0,):
-            instr = LoadWeights(int(job.dtype), number + plane, 1, load.column, 1)
-            queue = self.feeder.queue(pair, plane, 0)
-            self.core.emit(queue, cycle, instr, self.t_load, load.rows.count, 1, 1, job.node)
 
     def _drive(self, job: MatrixJob, p: Pass, pair: Pair) -> None:
         """Place the rows of a pass at the first cycle at which they can be streamed and their sums written."""

@@ -27,6 +27,8 @@ from isa.machine import Machine
 SLACK = 32
 """Cycles by which a job may start later than the earliest and still go first by program order."""
 
+LEAD = 600
+
 Progress = Callable[[int, int], None]
 
 
@@ -237,7 +239,12 @@ class _Run:
         for i in reversed(range(len(level))):
             after = max((level[n] for n in self.next[i]), default=0)
             level[i] = after + self._estimate(self.tiles.ops[i])
-        return level
+        return [n + self._lead(op) for n, op in zip(level, self.tiles.ops, strict=True)]
+
+    def _lead(self, op: TileOp) -> int:
+        """Cycles by which the first rows of a tensor go before its last: their long latencies then hide under the rest."""
+        rows = op.writes()[-1]
+        return LEAD - LEAD * rows.row // max(1, rows.buffer.rows)
 
     def _estimate(self, op: TileOp) -> int:
         """Cycles until the first row of an op's result can be read, roughly, plus its rows."""

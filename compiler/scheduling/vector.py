@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compiler.scheduling.chain import emit_chain
-from compiler.scheduling.core import CONSTANT_BANK, MAX_COPIES, MAX_TRIALS, SMALL_ROWS, Core, Stream
+from compiler.scheduling.core import MAX_COPIES, MAX_TRIALS, SMALL_ROWS, Core, Stream
 from compiler.scheduling.memory import ALWAYS, Copy, Fragment
 from compiler.tiles import Output, Rows, VectorOp
 from isa.errors import InternalError
@@ -176,9 +176,9 @@ class VectorPlacer:
         """Choose slices for a constant on its first use (or another copy of a small one)."""
         core = self.core
         pool = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
-        pool = pool[core.memory.apart(fragment)[pool]]
-        cycles = start + a.offset - core.t_read - core.to_vxm[pool]
-        for bank in (CONSTANT_BANK, 1 - CONSTANT_BANK):
+        every = pool[core.memory.apart(fragment)[pool]]
+        for pool, bank in core.roles(every, operand=False):
+            cycles = start + a.offset - core.t_read - core.to_vxm[pool]
             ok = core.candidates(self.t.read, bank, pool, cycles, count, step)
             ok &= core.memory.room(bank)[pool] >= fragment.rows
             chosen = core.order(pool[ok])[: a.planes]

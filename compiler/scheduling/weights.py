@@ -74,16 +74,20 @@ class TileLoader:
         core, h = self.core, pair.hemisphere
         streams = self.m["mxm.weight_streams"]
         for hemisphere in (h, 1 - h):
-            pool = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
-            travel = np.array([self.feeder.travel(int(s), h) for s in pool])
-            cycles = cycle - core.t_read - travel
-            for bank in (CONSTANT_BANK, 1 - CONSTANT_BANK):
-                ok = core.candidates(self.t.read, bank, pool, cycles, steps, 1)
-                room = core.memory.room(bank)[pool]
-                ok &= room >= steps
-                if ok.sum() >= streams:
-                    outer = core.to_vxm[pool[ok]] > core.inner
-                    slices = pool[ok][np.lexsort((-room[ok], outer))][:streams]
+            every = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
+            for among in (core.middle(every), every):
+                for bank in (CONSTANT_BANK, 1 - CONSTANT_BANK):
+                    pool = among[core.memory.room(bank)[among] >= steps]
+                    if len(pool) < streams:
+                        continue
+                    travel = np.array([self.feeder.travel(int(s), h) for s in pool])
+                    ok = core.candidates(
+                        self.t.read, bank, pool, cycle - core.t_read - travel, steps, 1
+                    )
+                    if ok.sum() < streams:
+                        return None
+                    room = core.memory.room(bank)[pool[ok]]
+                    slices = pool[ok][np.argsort(-room, kind="stable")][:streams]
                     chosen = [int(s) for s in sorted(slices)]
                     return TilePlace(chosen, [bank] * streams, [-1] * streams, steps)
         return None

@@ -198,7 +198,10 @@ def _softmax(
     p: Expr = apply("mul", ctx.leaf(powers).expr, Leaf(total, zero))
     if node.attrs["nan_to_zero"]:
         p = apply("select", p, imm(0.0), apply("eq", p, p))
-    parts = [rows(f"t{i}_", DType.F16) for i in range(ctx.parts)]
+    parts = [
+        ctx.buffer(name.format(f"t{i}_"), DType.F16, (keys,), wide, both=True)
+        for i in range(ctx.parts)
+    ]
     ctx.write((keys,), list(zip(ctx.split(p), parts, strict=True)))
     return parts
 
@@ -218,17 +221,25 @@ def one_hot(ctx: Context) -> Buffer:
 def byte_move(ctx: Context, weights: Weights, lanes: int, out: Buffer) -> None:
     """``out[r] = `` lane ``r`` of every installed vector, for ``r < lanes``: a transpose of bytes."""
     eye, most = one_hot(ctx), ctx.machine["mxm.acc_rows"]
+    cuts = [
+        (at, min(most, first + size - at))
+        for first, size in blocks_in(out, 0, lanes)
+        for at in range(first, first + size, most)
+    ]
     passes = [
-        Pass(weights, Rows(eye, 0, row, min(most, lanes - row)), 0, ctx.window(lanes), 0, True,
-             Rows(out, 0, row, min(most, lanes - row)))
-        for row in range(0, lanes, most)
-    ]  # fmt: skip
+        Pass(weights, Rows(eye, 0, at, size), 0, ctx.window(lanes), 0, True, Rows(out, 0, at, size))
+        for at, size in cuts
+    ]
     ctx.matrix_job(MatrixJob(ctx.node, DType.I8, tuple(passes)))
 
 
 def _moved(ctx: Context, name: str, plan: Plan, heads: list[Buffer]) -> Buffer:
     """P of up to ``slots`` heads, ``[queries, lanes]`` fp16: head ``i``'s keys from lane ``i * pitch`` on."""
-    loads = tuple(Load(Rows(t, 0, 0, plan.keys), i * plan.pitch) for i, t in enumerate(heads))
+    loads = tuple(
+        Load(Rows(t, 0, row, size), i * plan.pitch + row)
+        for i, t in enumerate(heads)
+        for row, size in blocks_in(t, 0, plan.keys)
+    )
     columns = (len(heads) - 1) * plan.pitch + plan.keys
     out = ctx.buffer(name, DType.F16, (plan.queries,), ctx.lanes, starts=(0,), both=True)
     byte_move(ctx, Weights(0, columns, loads=loads), plan.queries, out)
@@ -246,7 +257,10 @@ def _transposed_values(ctx: Context, node: Node, plan: Plan, v: Buffer, b: int) 
         )
         lanes = min(ctx.lanes, v.columns - chunk * ctx.lanes)
         name = f"{node.output}.{v.name}.v{b}.{chunk}"
-        out = ctx.buffer(name, DType.F16, (lanes,), ctx.lanes, starts=(0,), both=True)
+        half = max(1, plan.out_width // 2)
+        out = ctx.buffer(
+            name, DType.F16, (lanes,), ctx.lanes, starts=tuple(range(0, lanes, half)), both=True
+        )
         byte_move(
             ctx, Weights(0, (plan.slots - 1) * plan.pitch + plan.keys, loads=loads), lanes, out
         )
@@ -266,7 +280,10 @@ def _outputs(
     for head in heads:
         lane = head * plan.out_width % ctx.lanes
         for i, (left, right) in enumerate(products):
-            loads = (Load(Rows(v[right][chunk], 0, lane, plan.out_width), lane),)
+            loads = tuple(
+                Load(Rows(v[right][chunk], 0, at, size), at)
+                for at, size in blocks_in(v[right][chunk], lane, plan.out_width)
+            )
             first, last = head == heads[0] and i == 0, head == heads[-1] and i == len(products) - 1
             emit = Rows(out, chunk, row, count) if last else None
             rows = Rows(p[head][left], 0, row - b * plan.queries, count)
