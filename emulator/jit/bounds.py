@@ -13,12 +13,12 @@ from isa.instruction import BY_OPCODE, DType
 from isa.machine import Machine
 from isa.program import Program
 
-OUT_OF_BOUNDS: Final = 954
+OUT_OF_BOUNDS: Final = 974
 Ints = npt.NDArray[np.int64]
 
 
 def check_bounds(program: Program) -> None:
-    """Raise ``InternalError`` TSP954 for a burst that leaves its slice, its plane or its queue: verify programs first."""
+    """Raise ``InternalError`` TSP974 for a burst that leaves its slice, its plane or its queue: verify programs first."""
     machine, bursts = program.machine, program.bursts
     kinds = np.array([*machine.queue_kinds, ""])
     queue = np.minimum(bursts["queue"], machine.queues)

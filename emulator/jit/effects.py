@@ -25,7 +25,7 @@ SPAN: Final = 1 << 44
 WHOLE: Final = 255
 """The ``part`` of a put that gives all of a result at once."""
 PLANES: Final = np.array([d.planes for d in DType], np.int64)
-UNKNOWN: Final = 951
+UNKNOWN: Final = 971
 
 
 @dataclass

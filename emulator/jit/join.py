@@ -15,7 +15,7 @@ import numpy as np
 from emulator.jit.effects import Effects, Ints
 from isa.errors import InternalError
 
-UNRESOLVED: Final = 952
+UNRESOLVED: Final = 972
 NOWHERE: Final = -(1 << 60)
 
 
@@ -44,7 +44,7 @@ class Links:
 
 
 def join(effects: Effects) -> Links:
-    """Link every read; raises ``InternalError`` TSP952 where nothing was put, which a verified program never reads."""
+    """Link every read; raises ``InternalError`` TSP972 where nothing was put, which a verified program never reads."""
     reads = effects.reads
     puts = effects.puts[np.argsort(effects.puts[:, 2], kind="stable")]
     if len(reads) and not len(puts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +30,13 @@ from emulator.jit.timing import run_cycles
 from emulator.jit.walk import Walker
 from emulator.lowering.text import Target
 from emulator.trace import Trace
+from isa.errors import UsageError
 from isa.ops.mem import Read
 from isa.program import Program
 
 Array = npt.NDArray[Any]
+NO_THREADS: Final = 610
+MOST_THREADS: Final = 256
 
 
 class Kernel:
@@ -43,12 +46,17 @@ class Kernel:
         program: a program the verifier accepts.
         threads: native threads of a run.
         cache_dir: where compiled kernels are kept; None for the user's cache directory.
+
+    Raises ``UsageError`` TSP610 for an impossible number of threads, ``InternalError`` TSP97x for a program that no verifier
+    has accepted.
     """
 
     def __init__(
         self, program: Program, threads: int = 1, cache_dir: str | Path | None = None
     ) -> None:
         self.program, self.threads = program, threads
+        if not 1 <= threads <= MOST_THREADS:
+            raise UsageError(NO_THREADS, f"{threads} threads: from 1 to {MOST_THREADS} can run")
         check_bounds(program)
         shape = image_shape(program.machine)
         self._arena = zeroed_arena(math.prod(shape)).reshape(shape)

@@ -11,7 +11,7 @@ from emulator.jit.host import Host, binding
 from emulator.lowering.text import Target
 from isa.errors import InternalError
 
-BAD_KERNEL = 950
+BAD_KERNEL = 970
 
 
 class Shape(Hashable, Protocol):

@@ -15,7 +15,7 @@ from emulator.jit.groups import Groups, makers
 from emulator.jit.nodes import Graph, Kind, Node
 from isa.errors import InternalError
 
-CIRCULAR: Final = 955
+CIRCULAR: Final = 975
 
 
 class Plan:

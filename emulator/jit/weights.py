@@ -13,7 +13,7 @@ from isa.errors import InternalError
 from isa.instruction import DType
 from isa.ops.mxm import Activate, InstallWeights, LoadWeights
 
-NO_WEIGHTS = 953
+NO_WEIGHTS = 973
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,5 +84,5 @@ def test_default_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 def test_invalid_text_is_an_internal_error() -> None:
-    with pytest.raises(InternalError, match="TSP950"):
+    with pytest.raises(InternalError, match="TSP970"):
         library(None).address(Broken())

@@ -14,7 +14,7 @@ from emulator.jit.accesses import Access, directions
 from emulator.jit.host import this_host
 from emulator.jit.library import Library
 from emulator.reference import ReferenceInterpreter
-from isa.errors import InputError, InternalError
+from isa.errors import InputError, InternalError, UsageError
 from isa.instruction import DType
 from isa.machine import load_chip
 from isa.ops.mem import Read, Write
@@ -128,15 +128,20 @@ def test_inputs_are_checked_and_outputs_returned(tmp_path: Path) -> None:
 def test_a_burst_that_leaves_its_slice_is_refused_before_anything_runs(tmp_path: Path) -> None:
     b = Build(TINY)
     b.mem(0, TINY.vxm_position, 100, Write(TINY.words - 1, b.inward), 2)
-    with pytest.raises(InternalError, match="TSP954"):
+    with pytest.raises(InternalError, match="TSP974"):
         Kernel(b.program(), cache_dir=tmp_path)
+
+
+def test_no_threads_cannot_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="TSP610"):
+        Kernel(running(1), 0, tmp_path)
 
 
 def test_an_operand_that_nothing_produced_is_refused(tmp_path: Path) -> None:
     b = Build(TINY)
     b.unit(TINY.vxm_queue, 100, Mov(DType.I8, stream(0), west=3))
     b.store(103, TINY.vxm_position, b.outward + 2, [5], 0, 1)
-    with pytest.raises(InternalError, match="TSP952"):
+    with pytest.raises(InternalError, match="TSP972"):
         Kernel(b.program(), cache_dir=tmp_path)
 
 
