@@ -52,7 +52,9 @@ class MatrixEmitter:
 
     def pack(self, number: int, table: Table, target: int) -> None:
         """An entry that packs weights ``number`` into ``target``."""
-        shape, words, pointers = self._packing(number)
+        weights = self.graph.weights[number]
+        given = self.places.planes(weights.burst, weights.part, weights.index)
+        shape, words, pointers = self._packing(number, *given)
         words[4] = table.keep(pointers)
         words[2] = target
         table.add(shape, words, words[0] * words[1])
@@ -60,7 +62,9 @@ class MatrixEmitter:
     def constant(self, number: int, table: Table) -> None:
         """Weights packed once, at load; equal ones share a panel. ``table`` runs before the first run."""
         weights = self.graph.weights[number]
-        shape, words, pointers = self._packing(number)
+        # In place even where other readers of these words have them copied: nothing ever changes them.
+        pointers = self.places.words(weights.burst, weights.index)
+        shape, words, pointers = self._packing(number, pointers, np.ones_like(pointers))
         key = pointers.tobytes() + self.windows[number].tobytes() + bytes([weights.dtype])
         if key not in self._shared:
             panel = np.empty(panel_size(weights, self.windows[number], self.target) + 64, np.uint8)
@@ -136,10 +140,9 @@ class MatrixEmitter:
             return self.constants[number].ctypes.data
         return self.places.storage.address(("panel", number))
 
-    def _packing(self, number: int) -> tuple[Pack, list[int], Ints]:
-        """Kernel, descriptor (destination and table left out) and table of columns."""
+    def _packing(self, number: int, pointers: Ints, steps: Ints) -> tuple[Pack, list[int], Ints]:
+        """Kernel, descriptor (destination and table left out) and table of columns, from where their planes lie."""
         weights = self.graph.weights[number]
-        pointers, steps = self.places.planes(weights.burst, weights.part, weights.index)
         low, high = (int(v) for v in self.windows[number])
         k, planes = high - low, weights.dtype.planes
         wide = panel_width(weights, self.target)

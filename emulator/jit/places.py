@@ -36,7 +36,7 @@ class Places:
     def __init__(self, graph: Graph, arena: Image, storage: Storage) -> None:
         self.graph, self.storage = graph, storage
         self.arena = arena.ctypes.data
-        self.slices, self.words, self.lanes = arena.shape
+        _, self.depth, self.lanes = arena.shape
         bursts = graph.program.bursts
         self.plain_read = bursts["opcode"] == Read.opcode
         self.plain_read[list(graph.copies)] = False
@@ -45,7 +45,7 @@ class Places:
 
     def word(self, slice_: int, address: int) -> int:
         """Pointer to a word of the chip's memory."""
-        return int(self.arena + (slice_ * self.words + address) * self.lanes)
+        return int(self.arena + (slice_ * self.depth + address) * self.lanes)
 
     def result(self, burst: int, index: int) -> int:
         """Pointer to a burst's result, instance ``index``."""
@@ -81,19 +81,27 @@ class Places:
         layout = tuple((p.size, p.byte) for p in places)
         return Input(len(places), layout), tuple((p.pointer, p.stride) for p in places)
 
-    def planes(self, burst: Ints, part: Ints, index: Ints) -> tuple[Ints, Ints]:
-        """Pointers and lane strides of many byte planes at once; memory is read in place."""
+    def words(self, burst: Ints, index: Ints) -> Ints:
+        """Pointers to the words that many instances of MEM read bursts name."""
+        address = self.address[burst] + index * self.stride[burst]
+        words: Ints = self.queue[burst] * self.depth + address
+        return self.arena + words * self.lanes
+
+    def planes(
+        self, burst: Ints, part: Ints, index: Ints, *, constant: bool = False
+    ) -> tuple[Ints, Ints]:
+        """Pointers and lane strides of many byte planes at once; memory is read in place.
+
+        With ``constant``, all of them are words that stay as they are, and are so even where a read burst is copied.
+        """
         graph = self.graph
         pointers, steps = np.zeros_like(burst), np.ones_like(burst)
-        if self.plain_read[burst].all():
-            address = self.address[burst] + index * self.stride[burst]
-            return self.arena + (self.queue[burst] * self.words + address) * self.lanes, steps
+        if constant or self.plain_read[burst].all():
+            return self.words(burst, index), steps
         for b in np.unique(burst):
             own, i = burst == b, index[burst == b]
             if graph.classes[b] is Read and b not in graph.copies:
-                address = graph.columns["args"][b][0] + i * graph.columns["stride"][b]
-                word = graph.columns["queue"][b] * self.words + address
-                pointers[own] = self.arena + word * self.lanes
+                pointers[own] = self.words(burst[own], i)
             elif graph.classes[b] is Transpose:
                 pointers[own] = self.result(b, 0) + i * self.pitch(b) + part[own] * self.lanes
             else:

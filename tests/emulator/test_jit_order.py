@@ -22,6 +22,7 @@ from isa.ops.vxm import Add, Max, Mov, Mul
 from isa.program import Piece, PortTensor, Program
 from isa.verify import verify
 from tests.emulator.jit_programs import IMMEDIATE, Build, alu, byte_planes, real, stream
+from tests.emulator.random_programs import random_inputs, random_program
 
 TINY = load_chip("tiny")
 LANES = TINY.lanes
@@ -97,6 +98,16 @@ def test_two_bursts_that_feed_each_other(tmp_path: Path) -> None:
         expected = expected + 1
         assert (kernel.final_memory[5, row] == expected % 256).all()
         expected = expected * 3
+
+
+@pytest.mark.parametrize("seed", [418, 580])
+def test_constant_weights_of_which_another_reader_needs_a_copy(seed: int, tmp_path: Path) -> None:
+    program = random_program(seed, TINY)
+    inputs = random_inputs(seed, program)
+    reference, kernel = ReferenceInterpreter(program), Kernel(program, 1, tmp_path)
+    reference.run(inputs)
+    kernel.run(inputs)
+    assert (reference.final_memory == kernel.final_memory).all()
 
 
 def test_constants_that_a_run_overwrites_are_back_before_the_next(tmp_path: Path) -> None:
