@@ -36,7 +36,8 @@ class Buffer:
     starts: tuple[int, ...] = (0,)
     data: Callable[[], Array] | None = None
     origin: str = ""
-    both: bool = False  # kept in both hemispheres: an operand of either MXM pair
+    both: bool = False  # kept in both hemispheres
+    vector: bool = False  # kept in both hemispheres for the VXM, not as an operand of the MXM pairs
 
     def chunks(self, lanes: int) -> int:
         """Vectors a row."""
@@ -49,6 +50,11 @@ class Buffer:
             if start <= row < end:
                 return start, end - start
         raise IndexError(row)
+
+    @property
+    def operand(self) -> bool:
+        """Read by the MXM pairs."""
+        return self.both and not self.vector
 
     @property
     def preloaded(self) -> bool:

@@ -204,7 +204,7 @@ class Core:
         base = hemisphere * self.per
         every = np.arange(base, base + self.per)
         every = every[self.memory.apart(fragment)[every]]
-        for pool, bank in self.roles(every, operand=fragment.buffer.both):
+        for pool, bank in self.roles(every, operand=fragment.buffer.operand):
             span = max(count, fragment.rows)
             ok = self.candidates(t.write, bank, pool, cycles[pool], span, step)
             found = self._allocate(

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.scheduling.core import CONSTANT_BANK, Core, Stream
+from compiler.scheduling.core import Core, Stream
 from compiler.scheduling.memory import ALWAYS, Copy, Fragment
 from compiler.tiles import MatrixJob, Rows, Weights
 from isa.errors import InternalError
 from isa.instruction import DType
+
+
+MAX_COPIES = 3
+"""Of a constant that is streamed, on one side."""
 
 
 @dataclass(slots=True)
@@ -86,17 +90,25 @@ class Feeder:
             if move == 0:
                 return Feed(copy, Stream(core.outward(h), index)), 0
             moves.append(move)
-        if fragment.buffer.preloaded and h not in fragment.copies:
-            pool = np.arange(h * core.per, (h + 1) * core.per)
-            ok = core.memory.room(CONSTANT_BANK)[pool] >= fragment.rows
-            chosen = core.order(pool[ok])[: fragment.buffer.dtype.planes]
-            if len(chosen) < fragment.buffer.dtype.planes:
-                raise core.full("constant", rows.buffer)
-            core.place_constant(fragment, h, [int(s) for s in chosen], CONSTANT_BANK)
-            return None, 1
+        if fragment.buffer.preloaded and len(fragment.copies.get(h, ())) < MAX_COPIES:
+            return None, 0 if self._place(fragment, pair, cycle, rows.count, step) else 1
         if not moves:
             raise InternalError(920, f"{rows} is read before anything writes it")
         return None, min(moves)
+
+    def _place(self, fragment: Fragment, pair: Pair, cycle: int, count: int, step: int) -> bool:
+        """Another copy of a constant on the pair's own side, in slices that are free now."""
+        core, h = self.core, pair.hemisphere
+        every = np.arange(h * core.per, (h + 1) * core.per)
+        for pool, bank in core.roles(every, operand=True):
+            travel = np.array([self.travel(int(s), h) for s in pool])
+            ok = core.candidates(self.t.read, bank, pool, cycle - core.t_read - travel, count, step)
+            chosen = core.order(pool[ok & (core.memory.room(bank)[pool] >= fragment.rows)])
+            if len(chosen) >= fragment.buffer.dtype.planes:
+                slices = [int(s) for s in chosen[: fragment.buffer.dtype.planes]]
+                core.place_constant(fragment, h, slices, bank)
+                return True
+        return False
 
     def take_copy(
         self, rows: Rows, copy: Copy, pair: Pair, cycle: int, step: int

@@ -18,6 +18,9 @@ from compiler.tiles import MatrixJob, Pass, Weights
 from isa.instruction import DType
 from isa.ops.mxm import Accumulate, Activate, InstallWeights
 
+PROBES = 64
+"""Starts that a probe tries before it settles for a guess."""
+
 
 @dataclass(slots=True)
 class PassTrial:
@@ -50,6 +53,24 @@ class MatrixPlacer:
             for load in first.weights.loads
         ]
         return max(ready)
+
+    def probe(self, job: MatrixJob, hemisphere: int) -> int:
+        """The cycle in which a job's first rows could really enter: its weights and rows are tried out and given back."""
+        pair, p = self.pairs[hemisphere], job.passes[0]
+        cycle = max(pair.free, self.bound(job, hemisphere))
+        if p.weights is not pair.weights or job.dtype is not pair.dtype:
+            loader = self.tiles if p.weights.tile else self.loader
+            last = loader.probe(job, p.weights, pair)
+            cycle = max(cycle, last + self.t_load + self.t_install)
+        step = self.cost(job, p)
+        for _ in range(PROBES):
+            mark = self.core.mark()
+            feed, move = self.feeder.take(p.rows, pair, cycle, step)
+            self.core.undo(mark)
+            if feed is not None:
+                break
+            cycle += move
+        return cycle
 
     def local(self, job: MatrixJob, hemisphere: int) -> bool:
         """Whether the job's weights need not cross the VXM to a pair."""

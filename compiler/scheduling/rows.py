@@ -12,6 +12,8 @@ from isa.errors import InternalError
 from isa.instruction import DType
 from isa.ops.mxm import LoadWeights
 
+PROBES = 64
+
 
 class RowLoader:
     """Places the loads of a `Weights` made of rows."""
@@ -37,6 +39,21 @@ class RowLoader:
                 raise self.core.full("the weights", rows.buffer)
             self._emit(job, group, feeds, pair, cycle)
             cycle += rows.count
+        return cycle - 1
+
+    def probe(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
+        """The cycle of the last load if the rows were loaded now, each group on its own."""
+        cycle = pair.installed_at + 1
+        for group in self._groups(weights.loads, job.dtype, pair):
+            cycle = max(cycle, *(self.feeder.ready(x.rows, pair.hemisphere, 1) for x in group))
+            for _ in range(PROBES):
+                mark = self.core.mark()
+                feeds, move = self._take(group, job.dtype, pair, cycle)
+                self.core.undo(mark)
+                if feeds:
+                    break
+                cycle += move
+            cycle += group[0].rows.count
         return cycle - 1
 
     def _groups(self, loads: Sequence[Load], dtype: DType, pair: Pair) -> list[list[Load]]:

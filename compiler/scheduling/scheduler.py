@@ -24,6 +24,9 @@ from compiler.scheduling.vector import VectorPlacer
 from compiler.tiles import Buffer, GatherOp, MatrixJob, Rows, TileGraph, TileOp, VectorOp
 from isa.machine import Machine
 
+WINDOW = 256
+TRIALS = 8
+"""How many jobs are tried out before one is chosen, of those whose data is there within ``WINDOW`` cycles of the first."""
 SLACK = 32
 """Cycles by which a job may start later than the earliest and still go first by program order."""
 
@@ -229,9 +232,13 @@ class _Run:
             for i, job in self.jobs.items()
         }
         first = min(starts.values())
-        near = [i for i, s in starts.items() if s <= first + SLACK]
-        here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)]
-        return max(here or near, key=lambda i: (self.level[i], -i)), pair.hemisphere
+        near = [i for i, s in starts.items() if s <= first + WINDOW]
+        here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)] or near
+        tried = sorted(here, key=lambda i: (-self.level[i], i))[:TRIALS]
+        real = {i: self.matrix.probe(self.jobs[i], pair.hemisphere) for i in tried}
+        soonest = min(real.values())
+        good = [i for i in tried if real[i] <= soonest + SLACK]
+        return max(good, key=lambda i: (self.level[i], -i)), pair.hemisphere
 
     def _levels(self) -> list[int]:
         """For each op, the estimated cycles from its start to the end of the program: its priority."""

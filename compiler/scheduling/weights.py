@@ -11,6 +11,7 @@ from compiler.tiles import MatrixJob, Rows, Weights, WeightTile
 from isa.instruction import DType
 from isa.ops.mxm import LoadWeights
 
+PROBES = 128
 MAX_TILE_COPIES = 4
 COPY_BELOW = 0.7
 """Share of the memory that constants may take before weights are no longer copied to the other hemisphere."""
@@ -23,11 +24,14 @@ class TileLoader:
         self.feeder, self.core = feeder, feeder.core
         self.m, self.t = feeder.m, feeder.t
         self.t_load = self.m.timing("mxm_load")
+        most = self.m["mxm.weight_streams"] // DType.F16.planes
+        fits = (self.m.slices - 1) // DType.F16.planes
+        self.groups = min(most, 1 << (fits.bit_length() - 1))
 
     def load(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
         """Load a constant tile over all weight streams; the last load's cycle."""
         assert weights.tile is not None
-        groups = self.m["mxm.weight_streams"] // DType.F16.planes
+        groups = self.groups
         steps = -(-weights.columns // groups)
         start = pair.installed_at + 1
         for cycle in range(start, start + MAX_TRIALS):
@@ -37,6 +41,21 @@ class TileLoader:
                 self._emit_tile(job, place, base, groups, steps, pair, cycle)
                 return cycle + steps - 1
         raise self.core.full("weights", weights.tile.name)
+
+    def probe(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
+        """The cycle of the last load if the tile were loaded now; a tile that lies nowhere yet finds a place."""
+        assert weights.tile is not None
+        steps = -(-weights.columns // self.groups)
+        cycle = pair.installed_at + 1
+        for _, place in self.core.memory.tiles.get(id(weights.tile), [])[:1]:
+            for _ in range(PROBES):
+                mark = self.core.mark()
+                found = self._take_tile(place, steps, pair, cycle)
+                self.core.undo(mark)
+                if found is not None:
+                    break
+                cycle += 1
+        return cycle + steps - 1
 
     def _try_tile(
         self, tile: WeightTile, steps: int, pair: Pair, cycle: int
@@ -72,7 +91,7 @@ class TileLoader:
     def _choose(self, tile: WeightTile, steps: int, pair: Pair, cycle: int) -> TilePlace | None:
         """Slices that are free for a new tile, the roomiest first; in the pair's own hemisphere if it has room."""
         core, h = self.core, pair.hemisphere
-        streams = self.m["mxm.weight_streams"]
+        streams = self.groups * DType.F16.planes
         for hemisphere in (h, 1 - h):
             every = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
             for among in (core.middle(every), every):

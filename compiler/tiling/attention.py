@@ -116,6 +116,7 @@ def _bias(ctx: Context, node: Node, plan: Plan) -> list[Value]:
             for i in range(BIAS_COPIES)
         ]
         for copy in copies:
+            copy.vector = True
             ctx.write((found.rows,), [(found.expr, copy)])
         ctx.biases[name] = [ctx.leaf(copy) for copy in copies]
     rows = np.arange(ctx.biases[name][0].rows).reshape(shape[0], shape[1], shape[3])
