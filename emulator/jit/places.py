@@ -84,8 +84,8 @@ class Places:
     def words(self, burst: Ints, index: Ints) -> Ints:
         """Pointers to the words that many instances of MEM read bursts name."""
         address = self.address[burst] + index * self.stride[burst]
-        words: Ints = self.queue[burst] * self.depth + address
-        return self.arena + words * self.lanes
+        pointers: Ints = self.arena + (self.queue[burst] * self.depth + address) * self.lanes
+        return pointers
 
     def planes(
         self, burst: Ints, part: Ints, index: Ints, *, constant: bool = False
