@@ -24,6 +24,8 @@ from isa.program import BurstList
 CONSTANT_BANK = 0
 SCRATCH_BANK = 1
 MAX_TRIALS = 200_000
+LOOK_AHEAD = 512
+"""Cycles over which slices are compared."""
 SMALL_ROWS = 8
 """A constant of at most this many rows may have several copies."""
 MAX_COPIES = 6
@@ -186,7 +188,7 @@ class Core:
         return copy
 
     def take_writes(
-        self, fragment: Fragment, hemisphere: int, cycles: Ints, count: int, step: int, near: bool
+        self, fragment: Fragment, hemisphere: int, cycles: Ints, count: int, step: int
     ) -> list[tuple[int, int, int]] | None:
         """Reserve write ports for one copy of a fragment, a slice a byte plane.
 
@@ -208,7 +210,7 @@ class Core:
             span = max(count, fragment.rows)
             ok = self.candidates(t.write, bank, pool, cycles[pool], span, step)
             found = self._allocate(
-                self.order_for(pool[ok], near), bank, fragment.rows, cycles, planes
+                self.quietest(pool[ok], cycles), bank, fragment.rows, cycles, planes
             )
             if found is not None:
                 for s, b, _ in found:
@@ -236,13 +238,16 @@ class Core:
         banks = (CONSTANT_BANK, SCRATCH_BANK) if operand or self.turn else (SCRATCH_BANK, CONSTANT_BANK)
         return [(pool, bank) for pool in (own, middle, other) for bank in banks]
 
-    def order_for(self, slices: Ints, near: bool) -> Ints:
-        """Candidate order: rotating, nearest thirds of the hemisphere first if ``near``."""
+    def quietest(self, slices: Ints, cycles: Ints) -> Ints:
+        """Slices in rotating order, those with the fewest known accesses in the time to come first."""
         rotated = self.order(slices)
-        if not near:
+        if len(rotated) == 0:
             return rotated
-        third = (self.to_vxm[rotated] - 1) * 3 // self.per
-        return rotated[np.argsort(third, kind="stable")]
+        t, start = self.tables, max(0, int(cycles[rotated].min()))
+        t.reach(start + LOOK_AHEAD)
+        ahead = t.grid[:, start : start + LOOK_AHEAD : 4]
+        busy = ahead[t.read + rotated].sum(axis=1) + ahead[t.write + rotated].sum(axis=1)
+        return rotated[np.argsort(busy, kind="stable")]
 
     def _allocate(
         self, slices: Ints, bank: int, rows: int, cycles: Ints, planes: int

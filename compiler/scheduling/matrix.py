@@ -145,7 +145,7 @@ class MatrixPlacer:
             trial.emits.append(Stream(direction, index))
         cycles = self._passing(h, landing)
         for side in hemispheres:
-            places = core.take_writes(fragment, side, cycles, count, step, near=False)
+            places = core.take_writes(fragment, side, cycles, count, step)
             if places is None:
                 return False
             trial.places[side] = places

@@ -30,7 +30,7 @@ TRIALS = 8
 SLACK = 32
 """Cycles by which a job may start later than the earliest and still go first by program order."""
 
-LEAD = 600
+LEAD = 0
 
 Progress = Callable[[int, int], None]
 

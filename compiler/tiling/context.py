@@ -160,10 +160,12 @@ class Context:
         """All of a buffer as a value."""
         return Value(Leaf(buffer, np.arange(buffer.rows)), buffer.rows, buffer.columns)
 
-    def write(self, dims: Shape, targets: Sequence[tuple[Expr, Buffer]]) -> None:
+    def write(
+        self, dims: Shape, targets: Sequence[tuple[Expr, Buffer]], chunks: range | None = None
+    ) -> None:
         """Compute expressions over a row space and write each to its buffer, one `VectorOp` a chunk and run of rows."""
         width = max(b.columns for _, b in targets)
-        for chunk in range(-(-width // self.lanes)):
+        for chunk in chunks if chunks is not None else range(-(-width // self.lanes)):
             here = [(e, b) for e, b in targets if chunk < b.chunks(self.lanes)]
             for start, count in self.runs_of(here):
                 chain = Chain(chunk, start, count)

@@ -46,42 +46,72 @@ def lane_mask(ctx: Context, columns: int) -> Leaf:
     return Leaf(buffer, np.zeros(1, np.int64))
 
 
+def _parts(ctx: Context, name: str, dims: tuple[int, ...], columns: int) -> list[Buffer]:
+    """Buffers for the hi and lo fp16 parts of a folded row."""
+    width = min(columns, ctx.lanes)
+    return [ctx.buffer(f"{name}.f{i}", DType.F16, dims, width, both=True) for i in range(2)]
+
+
+def _split(chain: Chain, total: Operand, parts: list[Buffer]) -> list[Output]:
+    """Outputs that store ``total`` as hi and lo fp16 parts: an fp32 row sum's operands."""
+    hi = chain.add("cvt", DType.F32, total, to=DType.F16)
+    back = chain.add("cvt", DType.F16, hi, to=DType.F32)
+    lo = chain.add("cvt", DType.F32, chain.add("sub", DType.F32, total, back), to=DType.F16)
+    rows = [Rows(b, 0, chain.row, chain.count) for b in parts]
+    return [Output(s, r) for s, r in zip((hi, lo), rows, strict=True)]
+
+
 def fold_parts(
     ctx: Context, name: str, dims: tuple[int, ...], columns: int, per_chunk: Sequence[Expr]
 ) -> list[Buffer]:
-    """Add up per-chunk expressions and store the sum as hi and lo fp16 parts: an fp32 row sum's operands."""
-    parts = [
-        ctx.buffer(f"{name}.f{i}", DType.F16, dims, min(columns, ctx.lanes), both=True)
-        for i in range(2)
-    ]
+    """Add up per-chunk expressions and store the sum as hi and lo fp16 parts."""
+    parts = _parts(ctx, name, dims, columns)
     for start, count in ctx.runs_of([(e, parts[0]) for e in per_chunk]):
-        chain = _chunk_chain(start, count)
-        total: Operand | None = None
-        for chunk, expr in enumerate(per_chunk):
+        chain = Chain(0, start, count)
+        total = chain.operand(per_chunk[0])
+        for chunk, expr in enumerate(per_chunk[1:], 1):
             chain.chunk = chunk
-            found = chain.result(expr)
-            total = found if total is None else chain.add("add", DType.F32, total, found)
-        assert total is not None
-        hi = chain.add("cvt", DType.F32, total, to=DType.F16)
-        back = chain.add("cvt", DType.F16, hi, to=DType.F32)
-        lo = chain.add("cvt", DType.F32, chain.add("sub", DType.F32, total, back), to=DType.F16)
-        outputs = [
-            Output(s, Rows(b, 0, start, count)) for s, b in zip((hi, lo), parts, strict=True)
-        ]
+            total = chain.add("add", DType.F32, total, chain.operand(expr))
+        outputs = _split(chain, total, parts)
         ctx.emit(VectorOp(ctx.node, count, tuple(chain.inputs), tuple(chain.steps), tuple(outputs)))
     return parts
 
 
-def _chunk_chain(start: int, count: int) -> Chain:
-    return Chain(0, start, count)
+def _stored_parts(
+    ctx: Context, name: str, dims: tuple[int, ...], source: Value, x: Buffer
+) -> list[Buffer]:
+    """Write ``source`` to ``x`` chunk by chunk; the last chunk's op also folds the row: one trip through memory less."""
+    parts, last = _parts(ctx, name, dims, x.columns), x.chunks(ctx.lanes) - 1
+    ctx.write(dims, [(source.expr, x)], chunks=range(last))
+    stored = ctx.leaf(x).expr
+    for start, count in ctx.runs_of([(source.expr, x)]):
+        chain = Chain(last, start, count)
+        written_last = chain.result(source.expr)
+        total = written_last
+        if x.columns % ctx.lanes:
+            mask = Leaf(lane_mask(ctx, x.columns).buffer, np.zeros(source.rows, np.int64))
+            total = chain.add("and", DType.F32, total, chain.operand(mask))
+        for chunk in range(last):
+            chain.chunk = chunk
+            total = chain.add("add", DType.F32, total, chain.operand(stored))
+        outputs = [Output(written_last, Rows(x, last, start, count)), *_split(chain, total, parts)]
+        ctx.emit(VectorOp(ctx.node, count, tuple(chain.inputs), tuple(chain.steps), tuple(outputs)))
+    return parts
 
 
 def lane_sum(
     ctx: Context, name: str, dims: tuple[int, ...], columns: int, per_chunk: Sequence[Expr]
 ) -> Buffer:
     """Row sums of ``sum(per_chunk)`` as a uniform f32 buffer; padding lanes must already be zero."""
-    parts = fold_parts(ctx, name, dims, columns, per_chunk)
-    total = ctx.buffer(f"{name}.sum", DType.F32, dims, 1)
+    return sum_parts(ctx, name, dims, columns, fold_parts(ctx, name, dims, columns, per_chunk))
+
+
+def sum_parts(
+    ctx: Context, name: str, dims: tuple[int, ...], columns: int, parts: Sequence[Buffer]
+) -> Buffer:
+    """Row sums of hi + lo parts, uniform f32, in both hemispheres: several chunks read them at once."""
+    total = ctx.buffer(f"{name}.sum", DType.F32, dims, 1, both=True)
+    total.vector = True
     weights, window = ones_tile(ctx), ctx.window(min(columns, ctx.lanes))
     for row in total.starts:
         count = total.block(row)[1]
@@ -108,12 +138,16 @@ def layer_norm(ctx: Context, node: Node) -> Value:
     shape = ctx.shape(x)
     dims, columns = row_dims(shape, "N"), shape[-1]
     source = value(ctx, x, "N")
-    if not isinstance(source.expr, Leaf):
-        source = written(ctx, f"{node.output}.x", source, dims, "N")
     rows, scale = source.rows, imm(1.0 / columns)
-    chunks = range(-(-columns // ctx.lanes))
-    each = [masked(ctx, source.expr, c, columns, rows) for c in chunks]
-    total = ctx.leaf(lane_sum(ctx, f"{node.output}.mean", dims, columns, each))
+    chunks, mean = range(-(-columns // ctx.lanes)), f"{node.output}.mean"
+    if isinstance(source.expr, Leaf):
+        each = [masked(ctx, source.expr, c, columns, rows) for c in chunks]
+        parts = fold_parts(ctx, mean, dims, columns, each)
+    else:
+        held = ctx.buffer(f"{node.output}.x", DType.F32, dims, columns)
+        parts = _stored_parts(ctx, mean, dims, source, held)
+        source = ctx.leaf(held)
+    total = ctx.leaf(sum_parts(ctx, mean, dims, columns, parts))
     centred = apply("sub", source.expr, apply("mul", total.expr, scale))
     squares = []
     for c in chunks:
