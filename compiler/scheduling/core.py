@@ -6,6 +6,7 @@ resources are free; reservations are journalled in the `Tables`, so that a trial
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +24,12 @@ from isa.program import BurstList
 
 CONSTANT_BANK = 0
 SCRATCH_BANK = 1
-MAX_TRIALS = 200_000
+LISTED = 4
+"""Results that a refusal names at most."""
+SMALL_CHIP = 24
+"""Slices a hemisphere up to which they have no roles."""
+QUIET = 4096
+"""Cycles behind everything placed after which nothing is busy any more and every dead word may be written."""
 LOOK_AHEAD = 512
 """Cycles over which slices are compared."""
 SMALL_ROWS = 8
@@ -236,7 +242,9 @@ class Core:
         own, other = (outer, inner) if operand else (inner, outer)
         self.turn ^= 1
         banks = (CONSTANT_BANK, SCRATCH_BANK) if operand or self.turn else (SCRATCH_BANK, CONSTANT_BANK)
-        return [(pool, bank) for pool in (own, middle, other) for bank in banks]
+        # On a small chip a role has too few slices for the byte planes of one vector.
+        pools = (own, middle, other) if self.per > SMALL_CHIP else (slices,)
+        return [(pool, bank) for pool in pools for bank in banks]
 
     def quietest(self, slices: Ints, cycles: Ints) -> Ints:
         """Slices in rotating order, those with the fewest known accesses in the time to come first."""
@@ -287,12 +295,22 @@ class Core:
         if fragment.users == 0 and not fragment.buffer.preloaded:
             self.memory.release(fragment)
 
+    def trials(self, start: int) -> range:
+        """Enough moves to bring what begins in ``start`` behind everything placed: if it fails there, it fails for good."""
+        return range(max(0, self.end - start) + QUIET)
+
     def full(self, what: str, buffer: Buffer | str) -> LimitError:
         """The refusal when no slot or no room is found."""
-        room = int(self.memory.room(0).sum() + self.memory.room(1).sum())
-        total = 2 * self.per * self.machine.words
+        memory, total = self.memory, 2 * self.per * self.machine.words
+        taken = total - int(memory.room(0).sum() + memory.room(1).sum())
+        held: Counter[str] = Counter()
+        for f in memory.fragments.values():
+            if f.users and not f.buffer.preloaded:
+                held[str(f.buffer)] += f.rows * sum(len(c.slices) for c in f.all_copies())
+        most = ", ".join(f"{n:,} by {name}" for name, n in held.most_common(LISTED) if n)
         return LimitError(
             401,
-            f"no room or free cycle for {what} '{buffer}': {total - room:,} of {total:,} words are taken",
+            f"no room or free cycle for {what} '{buffer}': {taken:,} of {total:,} words are taken"
+            + (f", of results {most}" if most else ""),
             hint="use a chip with more memory (--chip tsp1-deep), a shorter sequence or a smaller batch",
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.scheduling.core import MAX_TRIALS, SCRATCH_BANK, Core, Stream
+from compiler.scheduling.core import SCRATCH_BANK, Core, Stream
 from compiler.scheduling.memory import Copy, Fragment, Written
 from compiler.scheduling.vector import Arrival, VectorPlacer
 from compiler.tiles import GatherOp, Rows
@@ -57,7 +57,7 @@ class GatherPlacer:
         tables = [self._table(op, chunk) for chunk in range(op.table.chunks(self.m.lanes))]
         arrival = Arrival(op.ids, 0, INDEX_PLANES)
         start = max(0, self._bound(op.ids))
-        for _ in range(MAX_TRIALS):
+        for _ in core.trials(start):
             core.undo()
             trial = self._try(op, tables, arrival, start)
             if trial is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.scheduling.core import MAX_TRIALS, Core, Stream
+from compiler.scheduling.core import Core, Stream
 from compiler.scheduling.feed import Feed, Feeder, Pair
 from compiler.scheduling.rows import RowLoader
 from compiler.scheduling.weights import TileLoader
@@ -112,7 +112,7 @@ class MatrixPlacer:
         """Place the rows of a pass at the first cycle at which they can be streamed and their sums written."""
         step = self.cost(job, p)
         cycle = max(pair.free, self.feeder.ready(p.rows, pair.hemisphere, step))
-        for _ in range(MAX_TRIALS):
+        for _ in self.core.trials(cycle):
             feed, move = self.feeder.take(p.rows, pair, cycle, step)
             if feed is not None:
                 trial = PassTrial(cycle, feed)

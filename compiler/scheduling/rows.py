@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compiler.scheduling.core import MAX_TRIALS, Stream
+from compiler.scheduling.core import Stream
 from compiler.scheduling.feed import Feed, Feeder, Pair
 from compiler.scheduling.memory import Copy
 from compiler.tiles import Load, MatrixJob, Weights
@@ -30,7 +30,7 @@ class RowLoader:
             rows = group[0].rows
             ready = [self.feeder.ready(x.rows, pair.hemisphere, 1) for x in group]
             cycle = max(cycle, *ready)
-            for _ in range(MAX_TRIALS):
+            for _ in self.core.trials(cycle):
                 feeds, move = self._take(group, job.dtype, pair, cycle)
                 if feeds:
                     break

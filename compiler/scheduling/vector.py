@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compiler.scheduling.chain import emit_chain
-from compiler.scheduling.core import MAX_COPIES, MAX_TRIALS, SMALL_ROWS, Core, Stream
+from compiler.scheduling.core import MAX_COPIES, SMALL_ROWS, Core, Stream
 from compiler.scheduling.memory import ALWAYS, Copy, Fragment
 from compiler.tiles import Output, Rows, VectorOp
 from isa.errors import InternalError
@@ -63,7 +63,7 @@ class VectorPlacer:
         """Place an op; the cycle in which its first operand reaches the VXM."""
         shape = self._shape(op)
         start = max(0, self._bound(shape, op.count))
-        for _ in range(MAX_TRIALS):
+        for _ in self.core.trials(start):
             trial, move = self._try(op, shape, start)
             if trial is not None:
                 self._commit(op, shape, trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.scheduling.core import CONSTANT_BANK, MAX_TRIALS, Stream
+from compiler.scheduling.core import CONSTANT_BANK, Stream
 from compiler.scheduling.feed import Feeder, Pair
 from compiler.scheduling.memory import Copy, TilePlace, plane_words
 from compiler.tiles import MatrixJob, Rows, Weights, WeightTile
@@ -34,7 +34,7 @@ class TileLoader:
         groups = self.groups
         steps = -(-weights.columns // groups)
         start = pair.installed_at + 1
-        for cycle in range(start, start + MAX_TRIALS):
+        for cycle in (start + i for i in self.core.trials(start)):
             found = self._try_tile(weights.tile, steps, pair, cycle)
             if found is not None:
                 place, base = found
