@@ -13,7 +13,6 @@ from compiler.tiles import MatrixJob, Rows, Weights
 from isa.errors import InternalError
 from isa.instruction import DType
 
-
 MAX_COPIES = 3
 """Of a constant that is streamed, on one side."""
 

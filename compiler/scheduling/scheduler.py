@@ -30,7 +30,7 @@ TRIALS = 8
 SLACK = 32
 """Cycles by which a job may start later than the earliest and still go first by program order."""
 
-LEAD = 0
+LEAD = 1000
 
 Progress = Callable[[int, int], None]
 

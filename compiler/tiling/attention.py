@@ -40,6 +40,23 @@ class Plan:
     pitch: int
 
 
+@dataclass(frozen=True)
+class Span:
+    """The chunk of V in each slot, and the groups of heads, one a slot."""
+
+    chunks: tuple[int, ...]
+    groups: list[list[int]]
+
+
+@dataclass(frozen=True)
+class HeadOperands:
+    """P and V^T parts of a head, and the lane from which its keys lie in both."""
+
+    p: list[Buffer]
+    v: list[Buffer]
+    lane: int
+
+
 def blocks_in(buffer: Buffer, start: int, count: int) -> Iterator[tuple[int, int]]:
     """``(row, rows)`` of each block's part of a row range."""
     row = start
@@ -58,27 +75,54 @@ def attention(ctx: Context, node: Node) -> Value:
     out = ctx.buffer(
         f"{node.output}.raw", DType.F32, row_dims(ctx.shape(node.output), "N"), v[0].columns
     )
-    per = ctx.lanes // plan.out_width
+    spans = _spans(ctx, plan)
     for b in range(plan.batch):
-        probabilities: dict[int, list[Buffer]] = {}
-        weights: list[list[Buffer]] = []
-        scores = _scores(ctx, node, plan, q, k, b)
-        for head, s in enumerate(scores):
-            weights.append(_softmax(ctx, node, plan, s, bias, b, head))
-        values = [_transposed_values(ctx, node, plan, part, b) for part in v]
-        for first in range(0, plan.heads, plan.slots):
-            group = weights[first : first + plan.slots]
-            moved = [
-                _moved(ctx, f"{node.output}.p{b}.{first}.{i}", plan, [g[i] for g in group])
-                for i in range(ctx.parts)
-            ]
-            for head in range(first, first + len(group)):
-                probabilities[head] = moved
+        weights = [
+            _softmax(ctx, node, plan, s, bias, b, head)
+            for head, s in enumerate(_scores(ctx, node, plan, q, k, b))
+        ]
+        heads: dict[int, HeadOperands] = {}
+        for span in spans:
+            values = [_transposed_values(ctx, node, plan, part, b, span.chunks) for part in v]
+            for group in span.groups:
+                name = f"{node.output}.p{b}.{group[0]}"
+                moved = [
+                    _moved(ctx, f"{name}.{i}", plan, [weights[h][i] for h in group])
+                    for i in range(ctx.parts)
+                ]
+                for slot, head in enumerate(group):
+                    heads[head] = HeadOperands(moved, values, slot * plan.pitch)
+        per = ctx.lanes // plan.out_width
         for rows in blocks_in(out, b * plan.queries, plan.queries):
             for first in range(0, plan.heads, per):
-                heads = range(first, min(first + per, plan.heads))
-                _outputs(ctx, plan, probabilities, values, out, b, heads, rows)
+                chunk = range(first, min(first + per, plan.heads))
+                _outputs(ctx, plan, heads, out, b, chunk, rows)
     return ctx.leaf(out)
+
+
+def _spans(ctx: Context, plan: Plan) -> list[Span]:
+    """Chunks of V that are transposed together, and the heads whose P is moved together.
+
+    With two slots, two chunks of equally many heads fill them side by side; a chunk without a partner fills both slots
+    itself, so that two of its heads can share a moved vector.
+    """
+    per = ctx.lanes // plan.out_width
+    chunks = [
+        list(range(first, min(first + per, plan.heads))) for first in range(0, plan.heads, per)
+    ]
+    if plan.slots == 1:
+        return [Span((c,), [[h] for h in heads]) for c, heads in enumerate(chunks)]
+    spans, c = [], 0
+    while c < len(chunks):
+        heads = chunks[c]
+        if c + 1 < len(chunks) and len(chunks[c + 1]) == len(heads):
+            pairs = [list(pair) for pair in zip(heads, chunks[c + 1], strict=True)]
+            spans.append(Span((c, c + 1), pairs))
+            c += 2
+        else:
+            spans.append(Span((c, c), [heads[i : i + 2] for i in range(0, len(heads), 2)]))
+            c += 1
+    return spans
 
 
 def _plan(ctx: Context, node: Node) -> Plan:
@@ -247,31 +291,28 @@ def _moved(ctx: Context, name: str, plan: Plan, heads: list[Buffer]) -> Buffer:
     return out
 
 
-def _transposed_values(ctx: Context, node: Node, plan: Plan, v: Buffer, b: int) -> list[Buffer]:
-    """V^T by chunk of lanes, ``[columns of v, lanes]`` fp16, the keys repeated in every slot."""
-    found = []
-    for chunk in range(v.chunks(ctx.lanes)):
-        loads = tuple(
-            Load(Rows(v, chunk, row, count), slot * plan.pitch + row - b * plan.keys)
-            for slot in range(plan.slots)
-            for row, count in blocks_in(v, b * plan.keys, plan.keys)
-        )
-        lanes = min(ctx.lanes, v.columns - chunk * ctx.lanes)
-        name = f"{node.output}.{v.name}.v{b}.{chunk}"
-        half = max(1, plan.out_width // 2)
-        out = ctx.buffer(
-            name, DType.F16, (lanes,), ctx.lanes, starts=tuple(range(0, lanes, half)), both=True
-        )
-        byte_move(
-            ctx, Weights(0, (plan.slots - 1) * plan.pitch + plan.keys, loads=loads), lanes, out
-        )
-        found.append(out)
-    return found
+def _transposed_values(
+    ctx: Context, node: Node, plan: Plan, v: Buffer, b: int, chunks: tuple[int, ...]
+) -> Buffer:
+    """V^T, ``[lanes of a chunk, lanes]`` fp16: row ``d`` holds column ``d`` of each slot's chunk, keys across lanes."""
+    loads = tuple(
+        Load(Rows(v, chunk, row, count), slot * plan.pitch + row - b * plan.keys)
+        for slot, chunk in enumerate(chunks)
+        for row, count in blocks_in(v, b * plan.keys, plan.keys)
+    )
+    lanes = min(ctx.lanes, v.columns - min(chunks) * ctx.lanes)
+    name = f"{node.output}.{v.name}.v{b}.{chunks[0]}"
+    half = max(1, plan.out_width // 2)
+    starts = tuple(range(0, lanes, half))
+    out = ctx.buffer(name, DType.F16, (lanes,), ctx.lanes, starts=starts, both=True)
+    columns = (len(chunks) - 1) * plan.pitch + plan.keys
+    byte_move(ctx, Weights(0, columns, loads=loads), lanes, out)
+    return out
 
 
 def _outputs(
-    ctx: Context, plan: Plan, p: dict[int, list[Buffer]], v: list[list[Buffer]], out: Buffer, b: int,
-    heads: range, block: tuple[int, int],
+    ctx: Context, plan: Plan, operands: dict[int, HeadOperands], out: Buffer, b: int, heads: range,
+    block: tuple[int, int],
 ) -> None:  # fmt: skip
     """O of one chunk of heads and one block of rows: each head adds its own columns."""
     chunk = heads[0] * plan.out_width // ctx.lanes
@@ -279,16 +320,15 @@ def _outputs(
     products = ctx.products()
     passes = []
     for head in heads:
-        lane = head * plan.out_width % ctx.lanes
+        lane, own = head * plan.out_width % ctx.lanes, operands[head]
         for i, (left, right) in enumerate(products):
             loads = tuple(
-                Load(Rows(v[right][chunk], 0, at, size), at)
-                for at, size in blocks_in(v[right][chunk], lane, plan.out_width)
+                Load(Rows(own.v[right], 0, at, size), at)
+                for at, size in blocks_in(own.v[right], lane, plan.out_width)
             )
             first, last = head == heads[0] and i == 0, head == heads[-1] and i == len(products) - 1
             emit = Rows(out, chunk, row, count) if last else None
-            rows = Rows(p[head][left], 0, row - b * plan.queries, count)
+            rows = Rows(own.p[left], 0, row - b * plan.queries, count)
             weights = Weights(lane, plan.out_width, loads=loads)
-            slot = head % plan.slots * plan.pitch
-            passes.append(Pass(weights, rows, slot, plan.pitch, 0, first, emit))
+            passes.append(Pass(weights, rows, own.lane, plan.pitch, 0, first, emit))
     ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
