@@ -46,7 +46,7 @@ models: $(FETCHED) ## fetch published weights and fill the carried graphs into m
 bench: $(BENCH) ## time the emulator against onnxruntime, alternating in one run
 	$(PY) -m runtime.bench $(BENCH_ARGS)
 
-# The sweep over random programs stops when its time is over: TSPC_SWEEP_SECONDS (3600, shared by all workers),
+# The sweep over random programs stops when its time is over: TSPC_SWEEP_SECONDS (3600, summed over the workers),
 # TSPC_SWEEP_FIRST (seed 1000) and TSPC_SWEEP_PROGRAMS (100000) in the environment change that.
 nightly: $(DEV) $(FETCHED) ## run the tests that take minutes, and a sweep over random programs
 	$(PY) -m pytest -m nightly $(PYTEST_ARGS)
