@@ -107,7 +107,9 @@ def compile_model(
     products). ``keep`` names graph tensors that become extra outputs. Raises ``InputError``, ``LimitError``, ``UsageError``.
     """
     if precision not in PRECISIONS:
-        raise UsageError(809, f"no precision {precision!r}", hint=f"one of: {', '.join(PRECISIONS)}")
+        raise UsageError(
+            809, f"no precision {precision!r}", hint=f"one of: {', '.join(PRECISIONS)}"
+        )
     machine = chip if isinstance(chip, Machine) else load_chip(chip)
     clock = _Clock()
     with clock.stage("import", progress):

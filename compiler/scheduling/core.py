@@ -241,7 +241,9 @@ class Core:
         middle = self.middle(slices)
         own, other = (outer, inner) if operand else (inner, outer)
         self.turn ^= 1
-        banks = (CONSTANT_BANK, SCRATCH_BANK) if operand or self.turn else (SCRATCH_BANK, CONSTANT_BANK)
+        banks = (
+            (CONSTANT_BANK, SCRATCH_BANK) if operand or self.turn else (SCRATCH_BANK, CONSTANT_BANK)
+        )
         # On a small chip a role has too few slices for the byte planes of one vector.
         pools = (own, middle, other) if self.per > SMALL_CHIP else (slices,)
         return [(pool, bank) for pool in pools for bank in banks]

@@ -266,9 +266,7 @@ class VectorPlacer:
             diagonal = self.t.diagonal(direction, landing, core.vxm)
             index = self.t.pick_stream(direction, (0, 1), diagonal, count, step, planes)
             cycles = landing + core.to_vxm
-            places = (
-                None if index is None else core.take_writes(fragment, h, cycles, count, step)
-            )
+            places = None if index is None else core.take_writes(fragment, h, cycles, count, step)
             if index is None or places is None:
                 core.undo(mark)
                 return False
