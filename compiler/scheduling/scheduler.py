@@ -165,9 +165,7 @@ class _Run:
             for rows in op.writes():
                 writers.add(rows, i)
             if isinstance(op, MatrixJob):
-                for p in op.passes:
-                    if p.emit is not None:
-                        self.core.memory.join([self._fragment(p.rows), self._fragment(p.emit)])
+                self._apart(op)
             else:
                 both = [self._fragment(rows) for rows in (*op.reads(), *op.writes())]
                 if isinstance(op, GatherOp):
@@ -184,6 +182,20 @@ class _Run:
 
     def _fragment(self, rows: Rows) -> Fragment:
         return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
+
+    def _apart(self, job: MatrixJob) -> None:
+        """Keep what a job streams apart from where its sums go, and from the weights that load meanwhile."""
+        pairs: dict[tuple[int, int], list[Fragment]] = {}
+        for p, after in zip(job.passes, [*job.passes[1:], None], strict=True):
+            own = self._fragment(p.rows)
+            others = [p.emit] if p.emit is not None else []
+            if after is not None and after.weights is not p.weights:
+                others += [load.rows for load in after.weights.loads]
+            for rows in others:
+                other = self._fragment(rows)
+                pairs[id(own), id(other)] = [own, other]
+        for pair in pairs.values():
+            self.core.memory.join(pair)
 
     def _keep(self, buffer: Buffer) -> None:
         for chunk in range(buffer.chunks(self.core.machine.lanes)):

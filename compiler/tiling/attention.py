@@ -350,9 +350,7 @@ def _transposed_values(
     )
     lanes = min(ctx.lanes, v.columns - min(chunks) * ctx.lanes)
     name = f"{node.output}.{v.name}.v{b}.{chunks[0]}"
-    half = max(1, plan.out_width // 2)
-    starts = tuple(range(0, lanes, half))
-    out = ctx.buffer(name, DType.F16, (lanes,), ctx.lanes, starts=starts, both=True)
+    out = ctx.buffer(name, DType.F16, (lanes,), ctx.lanes, starts=(0,), both=True)
     columns = (len(chunks) - 1) * plan.pitch + plan.keys
     byte_move(ctx, Weights(0, columns, loads=loads), lanes, [out])
     return out
