@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from isa.assembly.assembler import assemble
 from isa.assembly.errors import AssemblyError, AssemblyErrors
-from isa.assembly.printer import disassemble, instruction_line
+from isa.assembly.printer import disassemble, instruction_line, listing
 
-__all__ = ["AssemblyError", "AssemblyErrors", "assemble", "disassemble", "instruction_line"]
+__all__ = [
+    "AssemblyError",
+    "AssemblyErrors",
+    "assemble",
+    "disassemble",
+    "instruction_line",
+    "listing",
+]

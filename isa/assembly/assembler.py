@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from isa.assembly.author import Author
 from isa.assembly.bind import bind
+from isa.assembly.blocks import Blocks, Source, StopError
 from isa.assembly.directives import DirectiveError, Surroundings
+from isa.assembly.dispatching import Dispatcher
 from isa.assembly.errors import AssemblyError, AssemblyErrors
+from isa.assembly.expressions import ExpressionError
 from isa.assembly.lines import Directive, Dispatch, Word, parse_fast, parse_line
+from isa.assembly.names import UNKNOWN, Meaning, Row, Scope
+from isa.assembly.render import WrittenError, all_canonical
+from isa.assembly.symbols import symbols_entry
 from isa.assembly.syntax import BindError, number
+from isa.assembly.written import Canonical, take_apart
 from isa.instruction import MAX_OPERANDS, REGISTRY
 from isa.machine import Machine
 from isa.program import BURST, Program, sort_bursts
@@ -23,7 +34,6 @@ QUEUE: Final = 204
 MISUSE: Final = 205
 LAST_CYCLE: Final = REGISTRY["nop"].operands[0].limits[1]
 _REPEAT: Final = {o.name: o.limits for o in REGISTRY["repeat"].operands}
-Row = tuple[Any, ...]
 
 
 class _WordError(Exception):
@@ -63,17 +73,17 @@ class _Queues:
 
     machine: Machine
     rows: list[Row] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
+    lines: list[Source] = field(default_factory=list)
     free: dict[int, int] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
-    taken: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
+    taken: dict[tuple[int, int], tuple[str, Source]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.numbers = {name: i for i, name in enumerate(self.machine.queue_names)}
 
-    def take(self, d: Dispatch, line: int) -> None:
-        """Add one dispatch line; raises ``_WordError``."""
+    def take(self, d: Dispatch, line: Source) -> Row | None:
+        """Add one dispatch line; gives its burst, or None for ``nop`` and ``repeat``. Raises ``_WordError``."""
         queue = self.numbers.get(d.queue.text)
         if queue is None:
             message = f"{self.machine.name} has no queue {d.queue.text}"
@@ -87,7 +97,7 @@ class _Queues:
         args = self._bind(d)
         if cls.word_only:
             self._control(d, queue, args)
-            return
+            return None
         limits = (0, LAST_CYCLE)
         cycle = _number(d.cycle, "cycle", limits, self.free.get(queue, 0))
         count = _number(d.times, "count", (1, _REPEAT["count"][1]), 1)
@@ -98,15 +108,17 @@ class _Queues:
         self.free[queue] = cycle + (count - 1) * interval + 1
         self.last[queue] = len(self.rows)
         self.lines.append(line)
-        self.rows.append((queue, cls.opcode, node, cycle, count, interval, stride, args))
+        row = (queue, cls.opcode, node, cycle, count, interval, stride, args)
+        self.rows.append(row)
+        return row
 
-    def _claim(self, queue: int, cycle: int, port: str, line: int, d: Dispatch) -> None:
+    def _claim(self, queue: int, cycle: int, port: str, line: Source, d: Dispatch) -> None:
         """One line a queue and cycle, or one read and one write."""
         if cycle > LAST_CYCLE:
             raise _WordError(RANGE, f"cycle {cycle} is above {LAST_CYCLE}", d.queue)
         other, first = self.taken.setdefault((queue, cycle), (port, line))
-        if first != line and {other, port} != {"read", "write"}:
-            message = f"{d.queue.text} already dispatches in cycle {cycle}: line {first}"
+        if first is not line and {other, port} != {"read", "write"}:
+            message = f"{d.queue.text} already dispatches in cycle {cycle}: line {first.number}"
             raise _WordError(MISUSE, message, d.cycle)
 
     def _bind(self, d: Dispatch) -> tuple[int, ...]:
@@ -139,83 +151,185 @@ class _Queues:
 
 
 class _Assembler:
-    """Walks the lines of one text."""
+    """Takes the lines of one text."""
 
-    def __init__(self, machine: Machine | None, where: str) -> None:
+    def __init__(
+        self, machine: Machine | None, where: str, given: Mapping[str, int | float]
+    ) -> None:
         self.where = where
         self.around = Surroundings(machine)
         self.queues: _Queues | None = None
-        self.errors: list[AssemblyError] = []
+        self.errors: dict[tuple[object, ...], AssemblyError] = {}
+        self.author = Author(lambda: self.around.machine, given)
+        self._dispatcher: Dispatcher | None = None
 
-    def line(self, text: str, number: int) -> None:
+    def names(self, scope: Scope) -> Meaning:
+        """What names mean in a scope."""
+        return self.author.names(scope)
+
+    def line(self, source: Source, scope: Scope) -> None:
         """Take one line, or note what is wrong with it."""
+        text = source.text
         statement = parse_fast(text)
         try:
-            try:
-                self._take(statement or parse_line(text, number, self.where), number)
-            except _WordError:
-                if statement is None:
-                    raise
-                self._take(parse_line(text, number, self.where), number)  # The same, with columns.
-        except AssemblyError as error:
-            self.errors.append(error)
+            if isinstance(statement, Directive):
+                self.around.take(statement)
+            elif (
+                statement is not None
+                and all_canonical(statement)
+                and self._quick(statement, source)
+            ):
+                pass
+            elif not self.author.statement(source, scope):
+                self._slow(source, scope)
+        except WrittenError as error:
+            inner = error.error
+            self.note(inner.code, inner.message, source, error.column, inner.hint)
         except (DirectiveError, _WordError) as error:
             column = error.word.column if error.word else 0
-            self._note(error.code, error.message, number, column, text)
+            self.note(error.code, error.message, source, column)
 
-    def _take(self, statement: Dispatch | Directive | None, number: int) -> None:
+    def _quick(self, statement: Dispatch, source: Source) -> bool:
+        """Take a dispatch without its columns; False where something is wrong with it."""
+        try:
+            self._queues().take(statement, source)
+        except _WordError:
+            return False
+        return True
+
+    def _slow(self, source: Source, scope: Scope) -> None:
+        """A line with an author's words, or one for the grammar."""
+        written = take_apart(source.text)
+        if written is not None:
+            if self._dispatcher is None:
+                self._dispatcher = Dispatcher(
+                    self.around.machine, self._dispatch, self._queues().rows
+                )
+            self._dispatcher.line(written, source, scope)
+            return
+        try:
+            statement = parse_line(source.text, source.number, source.where)
+        except AssemblyError as error:
+            self.note(error.number, error.message, source, error.column, error.hint)
+            return
         if isinstance(statement, Directive):
             self.around.take(statement)
         elif statement is not None:
-            if self.queues is None:
-                self.queues = _Queues(self.around.machine)
-            self.queues.take(statement, number)
+            self._queues().take(statement, source)
 
-    def _note(self, code: int, message: str, number: int, column: int = 0, text: str = "") -> None:
-        self.errors.append(
-            AssemblyError(code, message, line=number, column=column, text=text, where=self.where)
+    def _dispatch(self, line: Canonical, source: Source) -> Row | None:
+        """Take a canonical dispatch; errors get the author's columns."""
+        try:
+            statement = parse_line(line.text, source.number, source.where)
+            assert isinstance(statement, Dispatch)
+            return self._queues().take(statement, source)
+        except AssemblyError as error:
+            self.note(error.number, error.message, source, line.column(error.column), error.hint)
+        except _WordError as error:
+            column = line.column(error.word.column) if error.word else 0
+            self.note(error.code, error.message, source, column)
+        return None
+
+    def _queues(self) -> _Queues:
+        if self.queues is None:
+            self.queues = _Queues(self.around.machine)
+        return self.queues
+
+    def note(
+        self, code: int, message: str, source: Source, column: int = 0, hint: str = ""
+    ) -> None:
+        """Note an error; the same one of the same line, met again in a loop, is noted once."""
+        error = AssemblyError(
+            code,
+            message,
+            line=source.number,
+            column=column,
+            text=source.text,
+            where=source.where,
+            hint=hint,
+            trace=source.trace,
         )
+        self.errors.setdefault((source.where, source.number, column, code), error)
 
-    def _at_end(self, lines: int, what: Callable[[], Any]) -> Any:
+    def _at_end(self, last: Source, what: Callable[[], Any]) -> Any:
         try:
             return what()
         except DirectiveError as error:
-            self._note(error.code, error.message, lines)
+            self.note(error.code, error.message, last._replace(text=""))
             return None
 
-    def program(self, lines: int) -> Program:
+    def _filled(self) -> None:
+        """Place the elements of the author's tensors behind all other constants."""
+        for contents, source in self.author.contents:
+            if not contents.given:
+                continue
+            try:
+                placed = contents.words()
+            except ExpressionError as error:
+                self.note(error.code, error.message, source, 0, error.hint)
+                continue
+            for slice_, address, rows in placed:
+                self.around.segments.append((slice_, address, len(rows), self.around.row_count))
+                self.around.rows.append(rows)
+                self.around.row_count += len(rows)
+
+    def _meta(self) -> tuple[tuple[str, str], ...]:
+        labels = self._dispatcher.labels if self._dispatcher else {}
+        known = symbols_entry(labels.values(), self.author.tensors.values())
+        return (*self.around.meta, *([known] if known else []))
+
+    def program(self, last: Source) -> Program:
         """The program, once all lines are taken; raises ``AssemblyErrors`` if anything was wrong."""
         around = self.around
-        constants = self._at_end(lines, lambda: (around.machine, *around.constants()))
+        self._filled()
+        constants = self._at_end(last, lambda: (around.machine, *around.constants()))
         rows, at = (self.queues.rows, self.queues.lines) if self.queues else ([], [])
         nodes = tuple(around.nodes) or ("",)
-        for row, line in zip(rows, at, strict=True):
+        for row, source in zip(rows, at, strict=True):
             if row[2] >= len(nodes):
-                self._note(RANGE, f"node {row[2]} of {len(nodes)}", line)
+                self.note(RANGE, f"node {row[2]} of {len(nodes)}", source)
+        for name in sorted(set(self.author.given) - self.author.parameters):
+            self.note(UNKNOWN, f"no .param {name}", last._replace(text=""))
         if self.errors:
-            raise AssemblyErrors(sorted(self.errors, key=lambda e: (e.line, e.column)))
+            found = list(self.errors.values())
+            main = [e for e in found if e.place == self.where]
+            rest = [e for e in found if e.place != self.where]
+            raise AssemblyErrors([*sorted(main, key=lambda e: (e.line, e.column)), *rest])
         machine, segments, data = constants
+        ports = [t.port() for t in self.author.tensors.values() if t.use == "input"]
+        results = [t.port() for t in self.author.tensors.values() if t.use == "output"]
         return Program(
             machine,
             sort_bursts(np.array(rows, BURST)),
             segments,
             data,
-            tuple(around.inputs),
-            tuple(around.outputs),
+            (*around.inputs, *ports),
+            (*around.outputs, *results),
             nodes,
-            tuple(around.meta),
+            self._meta(),
         )
 
 
-def assemble(text: str, machine: Machine | None = None, where: str = "") -> Program:
-    """The program that ``text`` says; lines may stand in any order, but for ``.chip`` and ``.fact``, which come first.
+def assemble(
+    text: str,
+    machine: Machine | None = None,
+    where: str = "",
+    folder: str | os.PathLike[str] | None = None,
+    parameters: Mapping[str, int | float] | None = None,
+) -> Program:
+    """The program that ``text`` says; lines may stand in any order, but for ``.chip`` and ``.fact``, which come first,
+    and for names, which are defined above their use.
 
-    Without ``.chip`` the program is for ``machine``, by default ``tsp1``. Raises ``AssemblyErrors`` holding every error:
-    TSP201 syntax, TSP202 no such instruction, TSP203 a value out of range, TSP204 wrong queue, TSP205 a statement out of
-    place, TSP206 memory that is not there, TSP207 chip. ``where`` names the text in messages.
+    Without ``.chip`` the program is for ``machine``, by default ``tsp1``. ``where`` names the text in messages; files that it
+    names are read from within ``folder``; ``parameters`` replace the values of its ``.param``.
+
+    Raises ``AssemblyErrors`` holding every error: TSP201 syntax, TSP202 no such instruction, TSP203 a value out of range,
+    TSP204 wrong queue, TSP205 a statement out of place, TSP206 memory that is not there, TSP207 chip, TSP208 expression,
+    TSP209 name, TSP210 block, TSP211 limit, TSP212 file, TSP213 tensor or data, TSP214 time.
     """
-    assembler = _Assembler(machine, where)
-    lines = text.split("\n")
-    for index, line in enumerate(lines, 1):
-        assembler.line(line, index)
-    return assembler.program(len(lines))
+    assembler = _Assembler(machine, where, parameters or {})
+    root = None if folder is None else Path(folder)
+    lines = [Source(t, n, where, root) for n, t in enumerate(text.split("\n"), 1)]
+    with suppress(StopError):
+        Blocks(assembler, root).run(lines, Scope())
+    return assembler.program(lines[-1])

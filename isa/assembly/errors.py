@@ -11,7 +11,10 @@ _SHOWN = 50
 
 
 class AssemblyError(InputError):
-    """One error. ``line`` and ``column`` count from 1; column 0: the line as a whole."""
+    """One error. ``line`` and ``column`` count from 1; column 0: the line as a whole.
+
+    ``trace`` says through which calls and files the line was reached, innermost first; ``place`` is its file.
+    """
 
     def __init__(
         self,
@@ -23,10 +26,12 @@ class AssemblyError(InputError):
         text: str = "",
         where: str = "",
         hint: str = "",
+        trace: Sequence[str] = (),
     ) -> None:
         place = f"{where or 'line'}:{line}" + (f":{column}" if column else "")
         super().__init__(number, message, where=place, hint=hint)
         self.line, self.column, self.text = line, column, text
+        self.place, self.trace = where, tuple(trace)
 
     def __str__(self) -> str:
         shown = self.text.expandtabs(1).rstrip()
@@ -34,10 +39,15 @@ class AssemblyError(InputError):
         source = f"\n  | {shown[first : first + _WIDTH + 40]}" if shown else ""
         caret = f"\n  | {' ' * (self.column - 1 - first)}^" if shown and self.column else ""
         help_ = f"\n  help: {self.hint}" if self.hint else ""
-        return f"{self.code}: {self.where}: {self.message}{source}{caret}{help_}"
+        trace = "".join(f"\n  {step}" for step in self.trace)
+        return f"{self.code}: {self.where}: {self.message}{source}{caret}{trace}{help_}"
 
     def to_dict(self) -> dict[str, object]:
-        return super().to_dict() | {"line": self.line, "column": self.column}
+        return super().to_dict() | {
+            "line": self.line,
+            "column": self.column,
+            "trace": list(self.trace),
+        }
 
 
 class AssemblyErrors(InputError):  # noqa: N818  # The plural is the point.

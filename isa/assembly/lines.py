@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isa.assembly.errors import AssemblyError
 from isa.assembly.syntax import GRAMMAR
-from isa.instruction import REGISTRY
+from isa.instruction import REGISTRY, DType
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
@@ -26,6 +26,14 @@ _MNEMONIC: Final = re.compile(
 )
 _DOTTED: Final = re.compile(r"\s*(\.\w*)")
 DIRECTIVES: Final = re.findall(r"^\w+: \"(\.\w+)\"", GRAMMAR.read_text(), re.MULTILINE)
+AUTHORED: Final = [
+    f".{name}"
+    for name in (
+        *("let", "set", "param", "for", "if", "else", "macro", "end", "include", "tensor", "npy"),
+        *(t.name.lower() for t in DType),
+    )
+]
+"""Directives that are no rule of the grammar: they say what canonical lines there are."""
 _MEANINGS: Final = {
     "$END": "the end of the line",
     "UINT": "a number",
@@ -129,7 +137,7 @@ def _check_words(line: str, number: int, where: str) -> None:
     """Known instruction or directive; raises TSP202 with the nearest known one."""
     for pattern, known, what in (
         (_MNEMONIC, list(REGISTRY), "instruction"),
-        (_DOTTED, DIRECTIVES, "directive"),
+        (_DOTTED, DIRECTIVES + AUTHORED, "directive"),
     ):
         named = pattern.match(line)
         if named and named[1] not in known:

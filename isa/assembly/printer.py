@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+from isa.assembly.symbols import Symbols
 from isa.assembly.syntax import instruction_text
 from isa.binary.words import check_bursts
 from isa.instruction import BY_OPCODE
@@ -117,3 +118,17 @@ def disassemble(program: Program) -> str:
     """
     check_bursts(program.bursts, program.machine)
     return "\n".join(_lines(program)) + "\n"
+
+
+def listing(program: Program) -> str:
+    """``disassemble``, with the names that the program carries as comments: it assembles to the same bytes."""
+    symbols = Symbols.of(program)
+    text = disassemble(program)
+    first = len(program.bursts)
+    lines = text.split("\n")[:-1]
+    head, bursts = lines[: len(lines) - first], lines[len(lines) - first :]
+    noted = []
+    for line, burst in zip(bursts, program.bursts.tolist(), strict=True):
+        comment = symbols.comment(program.machine, burst)
+        noted.append(f"{line}  ; {comment}" if comment else line)
+    return "\n".join([*head, *noted]) + "\n"

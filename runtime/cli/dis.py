@@ -24,14 +24,17 @@ from runtime.cli.options import (
 @expected_chip_option
 @json_option
 def command(file: Path, output: Path | None, chip: str | None, as_json: bool) -> None:
-    """Print a program as assembly; `tspc asm` makes the same bytes of it again."""
-    from isa.assembly import disassemble
+    """Print a program as assembly; `tspc asm` makes the same bytes of it again.
+
+    Comments give the names that the program carries: of labels, tensors, inputs and outputs.
+    """
+    from isa.assembly import listing
     from runtime.cli.programs import program_of
     from runtime.files import check_target, write_whole
 
     if output is not None:
         check_target(output, file)
-    text = disassemble(program_of(file, chip))
+    text = listing(program_of(file, chip))
     if output is None:
         emit(as_json, {"assembly": text, "output": None}, text.rstrip("\n"))
         return

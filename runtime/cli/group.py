@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "check": "compile, verify, run, and compare with onnx.reference",
     "verify": "prove that a program keeps every rule of its chip",
     "asm": "assemble a text into a program",
+    "fmt": "bring an assembly text into its one form",
     "dis": "print a program as assembly",
     "info": "describe a program or a chip",
     "ops": "list the ONNX operators that compile, with their limits",

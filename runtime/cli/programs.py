@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from isa.errors import InputError
@@ -13,12 +14,17 @@ from runtime.files import read_text
 ASSEMBLY = (".asm", ".s")
 
 
-def assembled(file: Path, chip: str | None) -> Program:
-    """The program of an assembly text, for ``chip`` or, where that is None, for the chip that the text names."""
+def assembled(
+    file: Path, chip: str | None, parameters: Mapping[str, int | float] | None = None
+) -> Program:
+    """The program of an assembly text, for ``chip`` or, where that is None, for the chip that the text names.
+
+    Files that the text names are read from within its folder.
+    """
     from isa.assembly import assemble
 
     machine: Machine | None = load_chip(chip) if chip else None
-    return assemble(read_text(file), machine, str(file))
+    return assemble(read_text(file), machine, str(file), file.parent, parameters)
 
 
 def program_of(file: Path, chip: str | None) -> Program:

@@ -1,0 +1,259 @@
+"""Dispatches in an author's words: tensors as queues, expressions as operands, times that follow from others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from isa.arrival import Arrivals
+from isa.assembly.bind import bind
+from isa.assembly.blocks import Source
+from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
+from isa.assembly.lines import Word
+from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
+from isa.assembly.render import WrittenError, interpolated, operand, suffix, suffix_order, whole
+from isa.assembly.syntax import BindError, text_order
+from isa.assembly.tensors import WRONG, Tensor
+from isa.assembly.written import Canonical, Written, split
+from isa.instruction import BY_OPCODE, MAX_OPERANDS, REGISTRY
+from isa.machine import Machine
+
+_SPREAD: Final = "stream"
+"""The operand that advances by a stream from one byte plane of a tensor to the next."""
+Take = Callable[[Canonical, Source], Row | None]
+
+
+class _Part(NamedTuple):
+    """One dispatch: its queue, and operands and suffixes in canonical form, each with the word it comes from."""
+
+    queue: str
+    positional: list[tuple[str, Word]]
+    results: list[tuple[str, Word]]
+    suffixes: list[tuple[str, Word]]
+
+
+@dataclass
+class Dispatcher:
+    """Turns authors' dispatches into canonical ones. ``take`` takes one and gives the burst, or None where it is wrong."""
+
+    machine: Machine
+    take: Take
+    taken: list[Row]
+    labels: dict[str, Label] = field(default_factory=dict)
+    arrivals: Arrivals = field(init=False)
+    _seen: int = 0
+    _waiting: tuple[Word, Scope] | None = None
+
+    def __post_init__(self) -> None:
+        self.arrivals = Arrivals(self.machine)
+
+    def line(self, written: Written, source: Source, scope: Scope) -> None:
+        """Take one line. Raises ``WrittenError``."""
+        if written.label.text and not written.mnemonic.text:
+            self._waiting = (written.label, scope)
+            return
+        rows: list[Row] = []
+        meaning = Meaning(lambda: self.machine, scope, self.arrivals)
+        for part in self._parts(written, meaning):
+            row = self._one(part, written, meaning, source)
+            if row is None:
+                return
+            rows.append(row)
+        waiting, self._waiting = self._waiting, None
+        for word, where in [(written.label, scope), *([waiting] if waiting else [])]:
+            if word.text:
+                self._name(word, where, rows)
+
+    def _name(self, word: Word, scope: Scope, rows: Sequence[Row]) -> None:
+        label = Label(word.text, self.machine, tuple(rows))
+        try:
+            scope.define(word.text, label)
+        except ExpressionError as error:
+            raise WrittenError(error, word.column) from None
+        self.labels.setdefault(word.text, label)
+
+    def _parts(self, written: Written, names: Meaning) -> list[_Part]:
+        """One part for a queue's name, one a byte plane for a tensor's."""
+        positional = [(operand(w, names), w) for w in written.positional]
+        results = [(operand(w, names), w) for w in written.results]
+        suffixes = [(suffix(w, names), w) for w in written.suffixes]
+        name, bracket, inside = written.queue.text.partition("[")
+        found: Value = names.scope.find(name)
+        if isinstance(found, Tensor):
+            index = Word(inside.removesuffix("]"), written.queue.column + len(name) + 1)
+            return self._tensor(
+                found, index if bracket else None, written, names, positional, suffixes
+            )
+        text = interpolated(written.queue, names)
+        if isinstance(found, Unit):
+            text = found.name
+        elif found is not None:
+            error = ExpressionError(
+                f"{describe(found)} is neither a queue nor a tensor", code=UNKNOWN
+            )
+            raise WrittenError(error, written.queue.column)
+        elif text not in self.machine.queue_names and (bracket or text.islower()):
+            known = [
+                *(n for n in names.scope.all() if isinstance(names.scope.find(n), Tensor | Unit))
+            ]
+            raise WrittenError(unknown("queue or tensor", name, known), written.queue.column)
+        return [_Part(text, positional, results, suffixes)]
+
+    def _tensor(
+        self,
+        tensor: Tensor,
+        index: Word | None,
+        written: Written,
+        names: Meaning,
+        positional: list[tuple[str, Word]],
+        suffixes: list[tuple[str, Word]],
+    ) -> list[_Part]:
+        """The dispatches for the byte planes of (part of) a tensor; rows are walked unless the line says otherwise."""
+        cls = REGISTRY.get(written.mnemonic.text)
+        if cls is None or cls.unit != "MEM":
+            error = ExpressionError(
+                f"{written.mnemonic.text} is nothing that a memory does", code=WRONG
+            )
+            raise WrittenError(error, written.mnemonic.column)
+        row, count, chunk = self._rows(tensor, index, names, written.queue)
+        strided = any(o.strided for o in cls.operands)
+        kinds = {s[:1] for s, _ in suffixes}
+        more: list[tuple[str, Word]] = []
+        if strided and "x" not in kinds:
+            more.append((f"x{count}", written.queue))
+            if not kinds & {"+", "-"} and count > 1:
+                suffixes = [*suffixes, ("+1", written.queue)]
+        order = [o.name for _, o in text_order(written.mnemonic.text)][1:]
+        parts = []
+        for plane, (slice_, address) in enumerate(tensor.places):
+            moved = [
+                (self._beside(text, word, plane), word) if name == _SPREAD else (text, word)
+                for name, (text, word) in zip(order, positional, strict=False)
+            ]
+            moved += positional[len(order) :]
+            first = (str(address + chunk * tensor.rows + row), written.queue)
+            parts.append(
+                _Part(
+                    self.machine.queue_names[slice_],
+                    [first, *moved],
+                    [],
+                    sorted(more + suffixes, key=lambda s: suffix_order(s[0])),
+                )
+            )
+        return parts
+
+    def _beside(self, text: str, word: Word, plane: int) -> str:
+        """The stream ``plane`` places behind one in text."""
+        if text[:1] not in ("E", "W") or not text[1:].isdigit():
+            raise WrittenError(ExpressionError(f"{text} is no stream", code=WRONG), word.column)
+        return str(Stream(text[0], int(text[1:]) + plane))
+
+    def _rows(
+        self, tensor: Tensor, index: Word | None, names: Meaning, queue: Word
+    ) -> tuple[int, int, int]:
+        """First row, number of rows and chunk that ``[row, chunk]`` or ``[first..end, chunk]`` says."""
+        given = split(index.text, index.column) if index is not None else []
+        chunk = whole(given[1].text, given[1].column, names) if len(given) > 1 else 0
+        if len(given) < 2 and tensor.chunks > 1:
+            hint = f"{tensor}[0..{tensor.rows}, 0] are the first {tensor.lanes} columns"
+            raise WrittenError(
+                ExpressionError(
+                    f"{tensor}'s rows take {tensor.chunks} words each", code=WRONG, hint=hint
+                ),
+                queue.column,
+            )
+        first, count = 0, tensor.rows
+        if given:
+            low, dots, high = given[0].text.partition("..")
+            first = whole(low, given[0].column, names)
+            count = whole(high, given[0].column + len(low) + 2, names) - first if dots else 1
+        if not (
+            first >= 0
+            and count >= 1
+            and first + count <= tensor.rows
+            and 0 <= chunk < tensor.chunks
+        ):
+            message = f"rows {first} .. {first + count - 1} of chunk {chunk} are not in {tensor}: {tensor.rows} rows, {tensor.chunks} chunks"
+            raise WrittenError(ExpressionError(message, code=WRONG), queue.column)
+        return first, count, chunk
+
+    def _one(self, part: _Part, written: Written, names: Meaning, source: Source) -> Row | None:
+        """Take one dispatch, its time found."""
+        positional = [text for text, _ in part.positional]
+        time = ""
+        if written.time.text:
+            time, positional = self._time(part, written, names)
+        line = Canonical()
+        if time:
+            line.add(f"@{time} ", Word("", written.time.column - 1))
+        line.add(part.queue, written.queue)
+        line.add(": ")
+        line.add(written.mnemonic.text, written.mnemonic)
+        for i, (text, (_, word)) in enumerate(zip(positional, part.positional, strict=True)):
+            line.add(", " if i else " ")
+            line.add(text, word)
+        for i, (text, word) in enumerate(part.results):
+            line.add(", " if i else " -> ")
+            line.add(text, word)
+        for text, word in part.suffixes:
+            line.add(" ")
+            line.add(text, word)
+        return self.take(line, source)
+
+    def _time(self, part: _Part, written: Written, names: Meaning) -> tuple[str, list[str]]:
+        """The cycle of a dispatch, and its operands with the delays that follow from it."""
+        positional = [text for text, _ in part.positional]
+        text, column = written.time.text, written.time.column
+        if text.isdigit():
+            return text, positional
+        self._catch_up()
+        subject = names.subject = self._subject(part, written.mnemonic.text)
+        if subject is None and ("arrives" in text or "reach" in text):
+            return "0", positional  # The dispatch itself is wrong, and the assembler says why.
+        cycle = whole(interpolated(Word(text, column), names), column, names)
+        if cycle < 0:
+            hint = f"everything {-cycle} cycles later would do"
+            raise WrittenError(
+                ExpressionError(f"cycle {cycle} is before the first", code=TIME, hint=hint), column
+            )
+        if subject is not None and subject.delayed:
+            positional = self._delayed(part, subject, cycle, written.time)
+        return str(cycle), positional
+
+    def _catch_up(self) -> None:
+        for row in self.taken[self._seen :]:
+            self.arrivals.add(row[0], row[1], row[7], row[3])
+        self._seen = len(self.taken)
+
+    def _subject(self, part: _Part, mnemonic: str) -> Subject | None:
+        if part.queue not in self.machine.queue_names or mnemonic not in REGISTRY:
+            return None
+        cls = REGISTRY[mnemonic]
+        queue = self.machine.queue_names.index(part.queue)
+        if cls.unit not in ("ICU", self.machine.queue_kinds[queue]):
+            return None
+        texts = [text for text, _ in part.positional], [text for text, _ in part.results]
+        try:
+            args = bind(mnemonic, *texts, self.machine)
+        except BindError:
+            return None
+        return Subject(queue, cls.opcode, args + (0,) * (MAX_OPERANDS - len(args)))
+
+    def _delayed(self, part: _Part, subject: Subject, cycle: int, time: Word) -> list[str]:
+        """Operands with ``~n`` where they arrive ``n`` cycles before the dispatch."""
+        positional = [text for text, _ in part.positional]
+        order = [i for i, _ in text_order(BY_OPCODE[subject.opcode].mnemonic)]
+        for place, arrived in self.arrivals.operands(subject.queue, subject.opcode, subject.args):
+            late = cycle - arrived
+            if late and (place < 0 or not 0 <= late <= self.machine["vxm.max_delay"]):
+                side = "before" if late > 0 else "after"
+                what = part.positional[order.index(place)][0] if place >= 0 else "an operand"
+                message = f"{what} arrives {abs(late)} cycles {side} this dispatch in cycle {cycle}"
+                hint = (
+                    "let all operands arrive together: @reach(unit, t) on the lines that put them"
+                )
+                raise WrittenError(ExpressionError(message, code=TIME, hint=hint), time.column)
+            if late:
+                positional[order.index(place)] += f"~{late}"
+        return positional

@@ -1,0 +1,141 @@
+"""From an author's operands to canonical ones."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from isa.assembly.expressions import (
+    ExpressionError,
+    Names,
+    Stream,
+    Unit,
+    Value,
+    as_number,
+    describe,
+    evaluate,
+)
+from isa.assembly.lines import Dispatch, Word
+from isa.assembly.names import Alu
+from isa.assembly.written import find
+
+_CANONICAL: Final = re.compile(
+    r"0x[0-9a-fA-F]+|[+-]?[0-9]+|i8|i16|i32|f16|f32|none|start|emit|saturate|imm=0x[0-9a-fA-F]+"
+    r"|(?:[EW]|alu)[0-9]+(?:~[0-9]+)?|#0x[0-9a-fA-F]+"
+    r"|#[+-]?(?:[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|inf|nan)"
+)
+_EXPRESSION: Final = re.compile(
+    r"[({]|^[A-Za-z_][\w.]*$|^[-+]\s*[A-Za-z_]|[\w.)}]\s*(?:[-+*/%&|<>]|==|!=)\s*(?:[\w.({-]|$)"
+)
+
+
+class WrittenError(Exception):
+    """``error`` happened while ``word`` was evaluated."""
+
+    def __init__(self, error: ExpressionError, column: int) -> None:
+        super().__init__(error.message)
+        self.error, self.column = error, column
+
+
+@lru_cache(maxsize=1 << 14)
+def is_canonical(text: str) -> bool:
+    """Whether an operand's text means itself."""
+    return _CANONICAL.fullmatch(text) is not None
+
+
+def all_canonical(d: Dispatch) -> bool:
+    """Whether every operand of a dispatch means itself."""
+    return all(is_canonical(w.text) for w in d.positional) and all(
+        is_canonical(w.text) for w in d.results
+    )
+
+
+def value_of(text: str, column: int, names: Names) -> Value:
+    """An expression's value; raises ``WrittenError``."""
+    try:
+        return evaluate(text, names)
+    except ExpressionError as error:
+        raise WrittenError(error, column + error.offset) from None
+
+
+def whole(text: str, column: int, names: Names) -> int:
+    """An expression's value, which must be an integer or a label; raises ``WrittenError``."""
+    value = as_number(found := value_of(text, column, names))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int):
+        error = ExpressionError(f"{describe(found)} is not a whole number")
+        raise WrittenError(error, column)
+    return value
+
+
+def interpolated(word: Word, names: Names) -> str:
+    """A word with every ``{expression}`` in it replaced by its value."""
+    text, out, at = word.text, "", 0
+    while (start := text.find("{", at)) >= 0:
+        end = find(text, start + 1, "}")
+        if end == len(text):
+            raise WrittenError(ExpressionError("'{' without '}'"), word.column + start)
+        value = value_of(text[start + 1 : end], word.column + start + 1, names)
+        out += text[at:start] + _text_of(value, word.column + start, units=True)
+        at = end + 1
+    return out + text[at:]
+
+
+def _text_of(value: Value, column: int, units: bool = False) -> str:
+    """A value as an operand."""
+    if isinstance(value, str | Stream | Alu) or (units and isinstance(value, Unit)):
+        return str(value)
+    number = as_number(value)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if isinstance(number, int):
+        return str(int(number))
+    hint = f"address({value}) is where it lies" if hasattr(value, "places") else ""
+    raise WrittenError(ExpressionError(f"{describe(value)} cannot stand here", hint=hint), column)
+
+
+def operand(word: Word, names: Names) -> str:
+    """An operand or result in canonical form; one that is no expression stays as it is."""
+    text = interpolated(word, names)
+    if is_canonical(text):
+        return text
+    column = word.column
+    if text.startswith("#"):
+        return f"#{_immediate(text[1:], column + 1, names)}" if text[1:] else text
+    if text.startswith("imm=") and len(text) > 4:
+        return f"imm={whole(text[4:], column + 4, names):#x}"
+    late = find(text, 0, "~")
+    if 0 < late < len(text) - 1:
+        delay = whole(text[late + 1 :], column + late + 1, names)
+        return f"{operand(Word(text[:late], column), names)}~{delay}"
+    if not _EXPRESSION.search(text):
+        return text
+    return _text_of(value_of(text, column, names), column)
+
+
+def _immediate(text: str, column: int, names: Names) -> str:
+    value = as_number(found := value_of(text, column, names))
+    if value is None:
+        raise WrittenError(ExpressionError(f"{describe(found)} is no immediate"), column)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return f"{value:.1f}"
+    return repr(value)
+
+
+def suffix(word: Word, names: Names) -> str:
+    """A count, interval, stride or node in canonical form."""
+    sign, rest = word.text[:1], word.text[1:]
+    if rest.isdigit() or sign not in ("x", "/", "+", "-", "!") or not rest:
+        return word.text
+    inner = rest[1:-1] if rest[0] == "{" and find(rest, 1, "}") == len(rest) - 1 else rest
+    value = whole(
+        interpolated(Word(inner, word.column + 1 + (inner != rest)), names), word.column + 1, names
+    )
+    return f"{-value if sign == '-' else value:+d}" if sign in ("+", "-") else f"{sign}{value}"
+
+
+def suffix_order(text: str) -> int:
+    """Where a suffix stands among count, interval, stride and node."""
+    return {"x": 0, "/": 1, "+": 2, "-": 2, "!": 3}.get(text[:1], 4)
