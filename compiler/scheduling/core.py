@@ -32,8 +32,8 @@ QUIET = 4096
 """Cycles behind everything placed after which nothing is busy any more and every dead word may be written."""
 LOOK_AHEAD = 512
 """Cycles over which slices are compared."""
-SMALL_ROWS = 8
-"""A constant of at most this many rows may have several copies."""
+SMALL_ROWS = 128
+"""A constant or an input of at most this many rows may have several copies."""
 MAX_COPIES = 6
 
 Ints = npt.NDArray[np.int64]
@@ -61,7 +61,6 @@ class Core:
     bursts: BurstList = field(default_factory=BurstList)
     end: int = 0
     rotation: int = 0
-    turn: int = 0
 
     def __post_init__(self) -> None:
         m = self.machine
@@ -212,7 +211,7 @@ class Core:
         base = hemisphere * self.per
         every = np.arange(base, base + self.per)
         every = every[self.memory.apart(fragment)[every]]
-        for pool, bank in self.roles(every, operand=fragment.buffer.operand):
+        for pool, bank in self.roles(every, fragment.buffer):
             span = max(count, fragment.rows)
             ok = self.candidates(t.write, bank, pool, cycles[pool], span, step)
             found = self._allocate(
@@ -230,20 +229,19 @@ class Core:
         where = self.to_vxm[slices]
         return slices[(where > self.inner) & (where <= self.outer)]
 
-    def roles(self, slices: Ints, *, operand: bool) -> list[tuple[Ints, int]]:
+    def roles(self, slices: Ints, buffer: Buffer) -> list[tuple[Ints, int]]:
         """Where to look for room, best first: (slices, bank).
 
         fp32 scratch lies in the inner slices, matrix operands in the outer ones, weights between them: each is busy at
-        other times, and a weight load needs many slices at once.
+        other times, and a weight load needs many slices at once. What is computed from a buffer goes to the other bank:
+        it is written while that is still read.
         """
         where = self.to_vxm[slices]
         inner, outer = slices[where <= self.inner], slices[where > self.outer]
         middle = self.middle(slices)
-        own, other = (outer, inner) if operand else (inner, outer)
-        self.turn ^= 1
-        banks = (
-            (CONSTANT_BANK, SCRATCH_BANK) if operand or self.turn else (SCRATCH_BANK, CONSTANT_BANK)
-        )
+        own, other = (outer, inner) if buffer.operand else (inner, outer)
+        bank = self.memory.generation.get(id(buffer), CONSTANT_BANK) % 2
+        banks = (bank, 1 - bank)
         # On a small chip a role has too few slices for the byte planes of one vector.
         pools = (own, middle, other) if self.per > SMALL_CHIP else (slices,)
         return [(pool, bank) for pool in pools for bank in banks]

@@ -99,7 +99,7 @@ class Feeder:
         """Another copy of a constant on the pair's own side, in slices that are free now."""
         core, h = self.core, pair.hemisphere
         every = np.arange(h * core.per, (h + 1) * core.per)
-        for pool, bank in core.roles(every, operand=True):
+        for pool, bank in core.roles(every, fragment.buffer):
             travel = np.array([self.travel(int(s), h) for s in pool])
             ok = core.candidates(self.t.read, bank, pool, cycle - core.t_read - travel, count, step)
             chosen = core.order(pool[ok & (core.memory.room(bank)[pool] >= fragment.rows)])

@@ -86,6 +86,7 @@ class Memory:
     tiles: dict[int, list[tuple[WeightTile, TilePlace]]] = field(default_factory=dict)
     constants: list[tuple[int, int, Array]] = field(default_factory=list)
     held: list[Buffer] = field(default_factory=list)
+    generation: dict[int, int] = field(default_factory=dict)
     picked: list[tuple[int, int]] = field(default_factory=list)
     together: dict[int, list[Fragment]] = field(default_factory=dict)
     constant_words: int = 0

@@ -148,6 +148,7 @@ class _Run:
         self.matrix = MatrixPlacer(core)
         self.gather = GatherPlacer(core, self.vector)
         self.waiting: list[int] = []
+        self.operands: dict[int, int] = {}
         self.next: list[list[int]] = [[] for _ in tiles.ops]
         self.ready: list[int] = []
         self.jobs: dict[int, MatrixJob] = {}
@@ -164,6 +165,7 @@ class _Run:
                 self._fragment(rows).users += 1
             for rows in op.writes():
                 writers.add(rows, i)
+            self._number(op)
             if isinstance(op, MatrixJob):
                 self._apart(op)
             else:
@@ -182,6 +184,20 @@ class _Run:
 
     def _fragment(self, rows: Rows) -> Fragment:
         return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
+
+    def _number(self, op: TileOp) -> None:
+        """Count generations, of matrix operands and of scratch: one more than what a result is computed from."""
+        numbers = self.core.memory.generation
+        before = [rows.buffer for rows in op.reads() if not rows.buffer.preloaded]
+        for rows in op.writes():
+            out = rows.buffer
+            same = [numbers.get(id(b), 0) for b in before if b.operand == out.operand]
+            if not same and out.operand:
+                same = [self.operands.get(id(b), 0) for b in before]
+            numbers.setdefault(id(out), 1 + max(same, default=-1))
+            known = [numbers[id(b)] for b in before if b.operand and id(b) in numbers]
+            known += [self.operands[id(b)] for b in before if id(b) in self.operands]
+            self.operands.setdefault(id(out), max(known, default=0))
 
     def _apart(self, job: MatrixJob) -> None:
         """Keep what a job streams apart from where its sums go, and from the weights that load meanwhile."""

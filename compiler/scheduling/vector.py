@@ -177,7 +177,7 @@ class VectorPlacer:
         core = self.core
         pool = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
         every = pool[core.memory.apart(fragment)[pool]]
-        for pool, bank in core.roles(every, operand=False):
+        for pool, bank in core.roles(every, fragment.buffer):
             cycles = start + a.offset - core.t_read - core.to_vxm[pool]
             ok = core.candidates(self.t.read, bank, pool, cycles, count, step)
             ok &= core.memory.room(bank)[pool] >= fragment.rows
