@@ -56,9 +56,10 @@ def constants(tree: ast.Module) -> dict[str, int]:
             both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
             pairs = list(zip(target.elts, value.elts, strict=True)) if both else [(target, value)]  # type: ignore[attr-defined]
         for name, number in pairs:
-            if isinstance(name, ast.Name) and isinstance(number, ast.Constant):
-                if type(number.value) is int and 100 <= number.value <= 999:
-                    found[name.id] = number.value
+            if not isinstance(name, ast.Name) or not isinstance(number, ast.Constant):
+                continue
+            if type(number.value) is int and 100 <= number.value <= 999:
+                found[name.id] = number.value
     return found
 
 
