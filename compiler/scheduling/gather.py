@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,19 +88,25 @@ class GatherPlacer:
         if fragment.copies:
             return fragment.all_copies()[0]
         planes = op.table.dtype.planes
+        best: tuple[int, int, list[int]] = (1, 0, [])
         for bank in (SCRATCH_BANK, 1 - SCRATCH_BANK):
-            best: list[int] = []
             for h in (0, 1):
                 pool = np.arange(h * core.per, (h + 1) * core.per)
                 fits = core.memory.room(bank)[pool] >= fragment.rows
                 ok = pool[fits & core.memory.apart(fragment)[pool]]
                 far = [int(s) for s in ok[np.argsort(-core.to_vxm[ok], kind="stable")][:planes]]
-                nearer = not best or min(core.to_vxm[far], default=0) > min(core.to_vxm[best])
-                if len(far) == planes and min(core.to_vxm[far]) > 1 and nearer:
-                    best = far
-            if best:
-                return core.place_constant(fragment, core.hemisphere(best[0]), best, bank)
-        raise core.full("table", op.table)
+                nearest = int(min(core.to_vxm[far], default=0))
+                if len(far) == planes and nearest > best[0]:
+                    best = (nearest, bank, far)
+        if not best[2]:
+            raise core.full("table", op.table)
+        return core.place_constant(fragment, core.hemisphere(best[2][0]), best[2], best[1])
+
+    def place_tables(self, ops: Iterable[GatherOp]) -> None:
+        """Choose places for all tables, before anything smaller takes room in a bank that a table fills."""
+        for op in ops:
+            for chunk in range(op.table.chunks(self.m.lanes)):
+                self._table(op, chunk)
 
     def _try(self, op: GatherOp, tables: list[Copy], arrival: Arrival, start: int) -> Trial | None:
         core, count = self.core, op.ids.count

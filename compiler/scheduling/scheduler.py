@@ -114,6 +114,7 @@ def schedule(
     """Place every op of ``tiles``; raises ``LimitError`` TSP401 when something does not fit."""
     core = Core(machine, Tables(machine), Memory(machine))
     run = _Run(core, tiles, progress)
+    run.gather.place_tables(op for op in tiles.ops if isinstance(op, GatherOp))
     _place_inputs(core, tiles)
     run.all()
     cycles = core.end + machine.timing("stagger")

@@ -181,8 +181,9 @@ class VectorPlacer:
             cycles = start + a.offset - core.t_read - core.to_vxm[pool]
             ok = core.candidates(self.t.read, bank, pool, cycles, count, step)
             ok &= core.memory.room(bank)[pool] >= fragment.rows
-            chosen = core.order(pool[ok])[: a.planes]
-            if len(chosen) == a.planes:
+            planes = fragment.buffer.dtype.planes
+            chosen = core.order(pool[ok])[:planes]
+            if len(chosen) == planes:
                 copy = core.place_constant(fragment, hemisphere, [int(s) for s in chosen], bank)
                 return self._take_copy(a, copy, start, count, step) == 0
         return False

@@ -15,6 +15,7 @@ from compiler.tiling.expr import Apply, Expr, Leaf, Value, apply, runs
 from compiler.tiling.values import value, written
 from isa.instruction import DType
 
+MERGED = 4
 MAX_ROWS = 57344
 """16-bit indices wrap: an id below a group's base must stay above the group's last row."""
 
@@ -51,13 +52,36 @@ def embedding(ctx: Context, node: Node) -> Value:
         out = ctx.buffer(f"{node.output}.g{base}", store, dims, columns)
         _lookups(ctx, leaf, group, base, out)
         answers.append(ctx.leaf(out).expr)
-    merged = answers[0]
-    for other in answers[1:]:
-        merged = apply("or", merged, other)
+    merged = _merged(ctx, node, answers, store, dims, columns)
     result: Expr = merged
     if store is DType.F16:
         result = Apply("cvt", DType.F16, (merged,), DType.F32, True)
     return Value(result, out.rows, columns)
+
+
+def _merged(
+    ctx: Context, node: Node, answers: list[Expr], store: DType, dims: tuple[int, ...], columns: int
+) -> Expr:
+    """The answers OR-ed; many of them a few at a time, since what one op reads must lie in different slices."""
+    while len(answers) > MERGED:
+        shorter: list[Expr] = []
+        for i in range(0, len(answers), MERGED):
+            part = _ored(answers[i : i + MERGED])
+            if not isinstance(part, Leaf):
+                name = f"{node.output}.m{len(answers)}.{i}"
+                buffer = ctx.buffer(name, store, dims, columns)
+                ctx.write(dims, [(part, buffer)])
+                part = ctx.leaf(buffer).expr
+            shorter.append(part)
+        answers = shorter
+    return _ored(answers)
+
+
+def _ored(answers: list[Expr]) -> Expr:
+    merged = answers[0]
+    for other in answers[1:]:
+        merged = apply("or", merged, other)
+    return merged
 
 
 def _lookups(ctx: Context, ids: Leaf, group: Buffer, base: int, out: Buffer) -> None:
