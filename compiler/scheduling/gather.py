@@ -170,6 +170,7 @@ class GatherPlacer:
             return (s, b, c.addresses[plane]) if taken else None
         pool = np.arange(h * core.per, (h + 1) * core.per)
         pool = pool[(core.to_vxm[pool] < core.to_vxm[source]) & core.memory.apart(fragment)[pool]]
+        pool = pool[~np.isin(pool, [x.slice for x in trial.lookups if x.chunk == fragment.chunk])]
         for bank in (SCRATCH_BANK, 1 - SCRATCH_BANK):
             ok = core.candidates(self.t.write, bank, pool, passing[pool], count, 1)
             for s in core.order(pool[ok]):
