@@ -188,7 +188,8 @@ class Core:
     ) -> Copy:
         """A scratch copy from ``(slice, bank, address)`` a byte plane."""
         slices, banks, addresses = (list(x) for x in zip(*chosen, strict=True))
-        copy = Copy(hemisphere, slices, banks, addresses, [[] for _ in chosen])
+        since = max(self.memory.taken_at[s, a] for s, _, a in chosen)
+        copy = Copy(hemisphere, slices, banks, addresses, [[] for _ in chosen], since)
         fragment.copies.setdefault(hemisphere, []).append(copy)
         return copy
 
@@ -205,6 +206,8 @@ class Core:
         if existing:
             c = existing[0]
             for s, b in zip(c.slices, c.banks, strict=True):
+                if int(cycles[s]) < c.since:
+                    return None
                 if not self.take_port(t.write, s, b, int(cycles[s]), count, step):
                     return None
             return list(zip(c.slices, c.banks, c.addresses, strict=True))

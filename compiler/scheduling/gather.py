@@ -166,7 +166,9 @@ class GatherPlacer:
             c = held[0]
             s, b = c.slices[plane], c.banks[plane]
             nearer = core.to_vxm[s] < core.to_vxm[source]
-            taken = nearer and core.take_port(self.t.write, s, b, int(passing[s]), count, 1)
+            cycle = int(passing[s])
+            free = nearer and cycle >= c.since
+            taken = free and core.take_port(self.t.write, s, b, cycle, count, 1)
             return (s, b, c.addresses[plane]) if taken else None
         pool = np.arange(h * core.per, (h + 1) * core.per)
         pool = pool[(core.to_vxm[pool] < core.to_vxm[source]) & core.memory.apart(fragment)[pool]]

@@ -36,6 +36,7 @@ class Copy:
     banks: list[int]
     addresses: list[int]
     written: list[list[Written]]
+    since: int = ALWAYS  # before this cycle the words held something else that is still read
 
     def ready(self, plane: int, row: int, count: int, stride: int, step: int) -> int:
         """Earliest cycle at which a read burst of these rows of a plane may start."""
@@ -87,6 +88,7 @@ class Memory:
     constants: list[tuple[int, int, Array]] = field(default_factory=list)
     held: list[Buffer] = field(default_factory=list)
     generation: dict[int, int] = field(default_factory=dict)
+    taken_at: dict[tuple[int, int], int] = field(default_factory=dict)
     picked: list[tuple[int, int]] = field(default_factory=list)
     together: dict[int, list[Fragment]] = field(default_factory=dict)
     constant_words: int = 0
@@ -120,12 +122,14 @@ class Memory:
             if best[1] > words:
                 holes.append((best[0] + words, best[1] - words, best[2]))
             self.journal.append((slice_, bank, best[0], words, best[2]))
+            self.taken_at[slice_, best[0]] = best[2]
             return best[0]
         if self.high[slice_, bank] - words < self.low[slice_, bank]:
             return None
         self.high[slice_, bank] -= words
         address = bank * self.machine["mem.words"] + int(self.high[slice_, bank])
         self.journal.append((slice_, bank, address, words, ALWAYS))
+        self.taken_at[slice_, address] = ALWAYS
         return address
 
     def undo(self, mark: int) -> None:
