@@ -13,7 +13,7 @@ from isa.machine import Machine
 
 LISTED = 8
 """Tensors named at most."""
-NO_ROOM = 401
+NO_ROOM = 413
 """What the scheduler calls it."""
 HINT = "use a chip with more memory (--chip tsp1-deep), a shorter sequence or a smaller batch"
 

@@ -312,7 +312,7 @@ class Core:
                 held[str(f.buffer)] += f.rows * sum(len(c.slices) for c in f.all_copies())
         most = ", ".join(f"{n:,} by {name}" for name, n in held.most_common(LISTED) if n)
         return LimitError(
-            401,
+            413,
             f"no room or free cycle for {what} '{buffer}': {taken:,} of {total:,} words are taken"
             + (f", of results {most}" if most else ""),
             hint="use a chip with more memory (--chip tsp1-deep), a shorter sequence or a smaller batch",

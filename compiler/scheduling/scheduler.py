@@ -111,7 +111,7 @@ class _Writers:
 def schedule(
     tiles: TileGraph, machine: Machine, progress: Progress | None = None
 ) -> tuple[Placement, Schedule]:
-    """Place every op of ``tiles``; raises ``LimitError`` TSP401 when something does not fit."""
+    """Place every op of ``tiles``; raises ``LimitError`` TSP413 when something does not fit."""
     core = Core(machine, Tables(machine), Memory(machine))
     run = _Run(core, tiles, progress)
     run.gather.place_tables(op for op in tiles.ops if isinstance(op, GatherOp))

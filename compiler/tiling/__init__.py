@@ -18,6 +18,7 @@ from compiler.tiling.expr import Leaf, Value
 from compiler.tiling.linear import linear
 from compiler.tiling.reduce import layer_norm, reduction
 from compiler.tiling.values import MOVES, value
+from isa.errors import InputError
 from isa.machine import Machine
 
 LOWERINGS: Final[Mapping[str, Callable[[Context, Node], Value]]] = {
@@ -41,23 +42,37 @@ def tile(
     """The work of ``graph`` on ``machine``.
 
     ``precision`` "fp16" takes matrix operands as fp16; "strict" as hi and lo fp16 parts, three products each. ``keep`` names
-    tensors that become outputs as well. Raises ``InputError`` TSP121 naming what cannot be mapped.
+    tensors that become outputs as well. Raises ``InputError`` TSP125 naming what cannot be mapped.
     """
     block = min(ROW_BLOCK, machine["mxm.acc_rows"])
     ctx = Context(
         graph, machine, 2 if precision == "strict" else 1, block, TileGraph(machine.lanes),
         keep=frozenset(keep),
     )  # fmt: skip
+    _refuse_unmapped(graph)
     for node in graph.nodes:
         ctx.enter(node)
         if node.op in LOWERINGS:
             ctx.values[node.output, "N"] = LOWERINGS[node.op](ctx, node)
-        elif node.op not in RULES and node.op not in MOVES:
-            raise ctx.unsupported(node, "there is no lowering for it")
     for name, tensor in [(o.name, o.tensor) for o in graph.outputs] + [(k, k) for k in keep]:
         ctx.enter(ctx.producers[tensor])
         ctx.tiles.outputs[name] = _output(ctx, name, tensor)
     return ctx.tiles
+
+
+def _refuse_unmapped(graph: Graph) -> None:
+    """Name every node that has no mapping, all at once."""
+    missing = [
+        n for n in graph.nodes if not any(n.op in known for known in (LOWERINGS, RULES, MOVES))
+    ]
+    if not missing:
+        return
+    lines = [f"{len(missing)} node(s) cannot be mapped to the machine:"]
+    for node in missing:
+        shapes = ", ".join(str(list(graph.tensors[name].shape)) for name in node.inputs if name)
+        origin = ", ".join(node.origin) or node.name
+        lines.append(f"  {origin}: {node.op} of {shapes}: there is no mapping for it")
+    raise InputError(125, "\n".join(lines), hint="`tspc ops` lists what is supported")
 
 
 def _output(ctx: Context, name: str, tensor: str) -> Buffer:

@@ -119,13 +119,13 @@ class Context:
         found = MACHINE_DTYPES.get(self.graph.tensors[tensor].dtype)
         if found is None:
             kind = self.graph.tensors[tensor].dtype.value
-            raise InputError(121, f"tensor '{tensor}' is {kind}, which the machine does not have")
+            raise InputError(126, f"tensor '{tensor}' is {kind}, which the machine does not have")
         return found
 
     def unsupported(self, node: Node, reason: str) -> InputError:
         """A refusal that names the node."""
         origin = ", ".join(node.origin) or node.name
-        return InputError(121, f"{node.op} cannot be mapped: {reason}", where=f"node '{origin}'")
+        return InputError(125, f"{node.op} cannot be mapped: {reason}", where=f"node '{origin}'")
 
     def enter(self, node: Node) -> int:
         """Attribute what follows to ``node``; the number of the node before it."""

@@ -56,7 +56,7 @@ def _halves(constant: Constant, transposed: bool) -> Callable[[int], Array]:
         full = full if transposed else full.T
         if full.size and float(np.max(np.abs(full))) > FP16_MAX:
             hint = "scale the weights; fp16 ends at 65504"
-            raise LimitError(402, f"weights '{constant.tensor.name}' overflow fp16", hint=hint)
+            raise LimitError(412, f"weights '{constant.tensor.name}' overflow fp16", hint=hint)
         hi = full.astype(np.float16)
         return hi if index == 0 else (full - hi.astype(np.float32)).astype(np.float16)
 

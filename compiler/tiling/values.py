@@ -29,7 +29,7 @@ MAX_STEPS = 30
 
 
 def value(ctx: Context, tensor: str, layout: Layout) -> Value:
-    """The tensor in a layout; raises ``InputError`` TSP121 naming the node when it cannot be had."""
+    """The tensor in a layout; raises ``InputError`` TSP125 naming the node when it cannot be had."""
     key = (tensor, layout)
     if key not in ctx.values:
         ctx.values[key] = _make(ctx, tensor, layout)
@@ -59,7 +59,7 @@ def _input(ctx: Context, tensor: str, layout: Layout) -> Value:
     """A graph input; the host lays it out as asked."""
     shape, dtype = ctx.shape(tensor), ctx.dtype(tensor)
     if layout == "T":
-        raise InputError(121, f"input '{tensor}' is needed transposed, which the host does not do")
+        raise InputError(125, f"input '{tensor}' is needed transposed, which the host does not do")
     rows, cols = math.prod(row_dims(shape, layout)), columns(shape, layout)
     buffer = Buffer(f"{tensor}.{layout}", dtype, rows, cols, origin=tensor)
     ctx.tiles.inputs.setdefault(tensor, []).append(buffer)
