@@ -13,14 +13,15 @@ def supported_ops() -> list[dict[str, object]]:
     """
     from compiler.frontend import ops
     from compiler.frontend.registry import NEWEST_OPSET, REGISTRY
+    from compiler.tiling.context import MACHINE_DTYPES
 
-    dtypes = [dtype.value for dtype in DType if dtype.on_machine]
+    dtypes = [dtype.value for dtype in DType if dtype in MACHINE_DTYPES]
     rows: list[dict[str, object]] = [
         {
             "op": entry.name,
             "opsets": [entry.since, NEWEST_OPSET],
             "dtypes": _dtypes(entry.name, dtypes),
-            "limits": entry.limits,
+            "limits": _limits(entry.name, entry.limits),
         }
         for entry in REGISTRY.values()
     ]
@@ -34,6 +35,16 @@ def supported_ops() -> list[dict[str, object]]:
     )
     assert ops.__all__  # the import above fills the registry
     return sorted(rows, key=lambda row: str(row["op"]))
+
+
+def _limits(op: str, limits: str) -> str:
+    """The importer's limits, and whether the operation can be mapped when no fusion has taken it up."""
+    from compiler.tiling import LOWERINGS, MOVES, RULES
+
+    spec = OPS.get(op)
+    if spec is None or not spec.final or any(op in known for known in (LOWERINGS, RULES, MOVES)):
+        return limits
+    return "; ".join([limits] * bool(limits) + ["mapped only as part of Linear or Attention"])
 
 
 def _dtypes(op: str, every: list[str]) -> list[str]:
