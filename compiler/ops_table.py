@@ -39,7 +39,9 @@ def supported_ops() -> list[dict[str, object]]:
 
 def _limits(op: str, limits: str) -> str:
     """The importer's limits, and whether the operation can be mapped when no fusion has taken it up."""
-    from compiler.tiling import LOWERINGS, MOVES, RULES
+    from compiler.tiling import LOWERINGS
+    from compiler.tiling.elementwise import RULES
+    from compiler.tiling.values import MOVES
 
     spec = OPS.get(op)
     if spec is None or not spec.final or any(op in known for known in (LOWERINGS, RULES, MOVES)):
