@@ -154,7 +154,7 @@ _PLAIN: Final[dict[str, Callable[..., Any]]] = {
     "log": math.log,
 }
 _LABEL: Final = ("start", "end", "done", "next")
-FUNCTIONS: Final = (*_PLAIN, *_LABEL, "arrives", "reach", "slice", "address")
+FUNCTIONS: Final = (*_PLAIN, *_LABEL, "arrives", "reach", "earliest", "slice", "address")
 
 
 class Meaning:
@@ -216,6 +216,8 @@ class Meaning:
                 return self._label(name, args)
             if name in ("slice", "address"):
                 return self._place(name, args)
+            if name == "earliest":
+                return self._earliest(args)
             if name == "reach":
                 return self._reach(args)
             if name == "arrives":
@@ -263,6 +265,22 @@ class Meaning:
         if name == "address":
             return address + chunk * tensor.rows + row
         return self._unit(self.machine.queue_names[slice_])
+
+    def _earliest(self, args: Sequence[Value]) -> int:
+        """The first cycle in which a tensor's rows can pass a unit if no plane is read before a cycle (0)."""
+        tensor, unit, cycle = (*args, None, None)[:3] if len(args) != 2 else (*args, 0)
+        since = as_number(cycle)
+        if (
+            not isinstance(tensor, Tensor)
+            or not isinstance(unit, Unit)
+            or not isinstance(since, int)
+        ):
+            raise ExpressionError(
+                "earliest takes a tensor, a unit and a cycle", hint="earliest(x, VXM, 0)"
+            )
+        m = self.machine
+        way = max(abs(unit.position - m.queue_positions[slice_]) for slice_, _ in tensor.places)
+        return since + m.timing("mem_read") + way * m["streams.hop"]
 
     def _need(self, name: str) -> tuple[Subject, Arrivals]:
         if self.subject is None or self.arrivals is None:

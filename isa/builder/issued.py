@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isa.arrival import ArrivalError, Arrivals, effects, latency
 from isa.builder.operands import Place, position, refuse
@@ -82,6 +82,11 @@ class Issued:
     def ready(self) -> int:
         """The cycle in which an ALU's first result can be read from it."""
         return self.bursts[0].cycle + latency(self.machine, self.bursts[0].opcode)
+
+    def behind(self, skipped: int) -> Issued:
+        """The same value from its dispatch number ``skipped`` (counted from 0) on, as an operand."""
+        later = (replace(b, cycle=b.cycle + skipped * b.interval) for b in self.bursts)
+        return Issued(self.machine, tuple(later))
 
     def stream(self, upstream_of: int) -> tuple[int, int]:
         """First stream and planes of the value as it flows to a position. Raises ``InputError`` TSP215."""

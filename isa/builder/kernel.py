@@ -12,7 +12,7 @@ from isa.assembly.symbols import symbols_entry
 from isa.assembly.tensors import Tensor, check, spread
 from isa.builder.issued import Issued
 from isa.builder.issuing import Issuer
-from isa.builder.operands import Slice, Time, refuse
+from isa.builder.operands import Place, Slice, Time, position, refuse
 from isa.instruction import DType
 from isa.machine import Machine, load_chip
 from isa.program import BURST, Array, Program, pack_constants, sort_bursts
@@ -96,6 +96,12 @@ class KernelBuilder(Issuer):
         images = made.images(values)
         self._constants += [(s, a, i) for (s, a), i in zip(made.places, images, strict=True)]
         return made
+
+    def earliest(self, tensor: Tensor, unit: Place, cycle: int = 0) -> int:
+        """The first cycle in which a row can pass ``unit`` if no byte plane is read before ``cycle``."""
+        goal, places = position(self.machine, unit), self.machine.queue_positions
+        way = max(abs(goal - places[slice_]) for slice_, _ in tensor.places)
+        return cycle + self.machine.timing("mem_read") + way * self.machine["streams.hop"]
 
     def load(
         self,

@@ -198,12 +198,14 @@ def test_tensors_stand_for_their_byte_planes() -> None:
     @100 x[2]: read W4 x5
     @200 x[3..6]: read W4 /2 +2
     @300 y[0..10, 1]: write E2
+    @earliest(x, VXM, 590) MEM_W9: read 0, E9
     @400 {slice(x, 1)}: read address(x, 1, 7), W0
     @500 VXM_0: mov f32, #x.rows * x.cols + y.chunks + x.planes
     """
     assert bursts(text) == [
         "@300 MEM_W1: write 0x0013, E3 x10 +1",
         "@300 MEM_W3: write 0x000b, E2 x10 +1",
+        "@597 MEM_W9: read 0x0000, E9",
         "@0 MEM_E0: read 0x0004, W4 x10 +1",
         "@100 MEM_E0: read 0x0006, W4 x5",
         "@200 MEM_E0: read 0x0007, W4 x3 /2 +2",

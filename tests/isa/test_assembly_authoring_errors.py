@@ -49,6 +49,7 @@ def errors_of(text: str, folder: Path | None = None) -> AssemblyErrors:
         ("@arrives MXM_E0.accumulate: acc i8, 0, E0", 214, 2, ""),
         ("@arrives MEM_E0: read 0, E0", 214, 2, "give a cycle"),
         ("@arrives VXM_0: mov i8", 201, 23, ""),
+        ("@earliest(base, VXM) MEM_E0: read 0, W0", 208, 2, "earliest(x, VXM, 0)"),
         ("@0 tt: read E0", 209, 4, ""),
         ("@0 base: read E0", 209, 4, ""),
         ("@0 t: add f32, E0, E0", 213, 7, ""),

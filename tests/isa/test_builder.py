@@ -192,6 +192,18 @@ def test_mistakes(make: Any, message: str) -> None:
     assert caught.value.number == 215
 
 
+def test_a_value_from_a_later_dispatch_on() -> None:
+    """A running sum: the ALU's own result comes back after three cycles, so the first three start the sums."""
+    k = KernelBuilder("tiny")
+    x = k.input("x", F32, 8, 32, Slice("E", 0))
+    assert k.earliest(x, "VXM", 10) == 10 + 5 + 4
+    row = k.load(x, W(0), Reach("VXM", k.earliest(x, "VXM")))
+    first = k.mov(F32, row, on=Alu(3), x=3)
+    k.add(F32, row.behind(3), Alu(3), on=Alu(3), at=first.cycle + 3, x=5)
+    assert dispatches(k)[4:] == ["@9 VXM_3: mov f32, W0 x3", "@12 VXM_3: add f32, W0, alu3 x5"]
+    assert verify(k.program()).cycles == 12 + 5 - 1 + 3 + 4
+
+
 def test_streams_are_values() -> None:
     assert E(3) == Stream("E", 3)
     assert str(W(12)) == "W12"
