@@ -73,7 +73,8 @@ class HeadOperands:
 def attention(ctx: Context, node: Node) -> Value:
     """softmax(q k^T * scale + bias) v, all heads."""
     bias = _bias(ctx, node)
-    plan = _plan(ctx, node, grouped=all(x.columns == 1 for x in bias))
+    shared = not bias or ctx.shape(node.inputs[3])[1] == 1  # heads of a unit have one bias
+    plan = _plan(ctx, node, grouped=shared and all(x.columns == 1 for x in bias))
     q = _queries(ctx, node, plan)
     k, v = (operand(ctx, name) for name in node.inputs[1:3])
     out = ctx.buffer(

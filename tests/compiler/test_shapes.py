@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnx import ModelProto
 
 from compiler import compile_model
 from compiler.reference import evaluate
@@ -20,14 +21,15 @@ from isa.instruction import DType
 from isa.machine import load_chip
 from isa.verify import verify
 from runtime.feeds import random_feeds
+from tests.compiler.small_models import model, node
 
 TOLERANCE = 3e-3
 """Relative L2 with operands of matrix products rounded to fp16; see docs/numerics.md."""
 
 
-def difference(model: Path, dims: dict[str, int], chip: str = "tsp1") -> float:
+def difference(source: Path | ModelProto, dims: dict[str, int], chip: str = "tsp1") -> float:
     """Largest relative L2 of an output against the numpy meaning of the graph, after compile, verify and run."""
-    built = compile_model(model, dims, chip)
+    built = compile_model(source, dims, chip)
     assert verify(built.program).cycles == built.report.cycles
     feeds: dict[str, NDArray[np.generic]] = random_feeds(built.program.inputs, seed=7)
     got, trace = Kernel(built.program).run(feeds)
@@ -53,8 +55,8 @@ def test_shipped_model(demo_model: Path, batch: int, seq: int) -> None:
 )
 def test_encoder_layer(filled_model: Callable[..., Path], batch: int, seq: int) -> None:
     """One MiniLM layer; at 97 and 100 rows, words freed by one tensor are written by two ops of another."""
-    model = filled_model("minilm.legacy.dynamic")
-    assert difference(model, {"batch": batch, "seq": seq}) < TOLERANCE
+    layer = filled_model("minilm.legacy.dynamic")
+    assert difference(layer, {"batch": batch, "seq": seq}) < TOLERANCE
 
 
 def test_words_are_not_written_before_their_last_tenant_is_read() -> None:
@@ -77,3 +79,34 @@ def test_words_are_not_written_before_their_last_tenant_is_read() -> None:
     early, late = np.full(88, 500), np.full(88, 1500)
     assert core.take_writes(second, 0, early, 4, 1) is None
     assert core.take_writes(second, 0, late, 4, 1) is not None
+
+
+@pytest.mark.parametrize("bias", [(1, 1, 1, 16), (1, 2, 1, 16), (1, 2, 16, 16), (1, 1, 16, 16)])
+def test_attention_bias(bias: tuple[int, ...]) -> None:
+    """A bias for all heads, for each head, for each query: heads are scored together only if they share it."""
+    random = np.random.default_rng(3)
+    heads, size = 2, 16
+    width = heads * size
+    weights = {
+        n: random.standard_normal((width, width), np.float32) / 4 for n in ("wq", "wk", "wv")
+    }
+    nodes = [node("MatMul", f"x w{n}", f"{n}0") for n in "qkv"]
+    nodes += [node("Reshape", f"{n}0 split", f"{n}1") for n in "qkv"]
+    nodes += [
+        node("Transpose", "q1", "q", perm=[0, 2, 1, 3]),
+        node("Transpose", "k1", "k", perm=[0, 2, 3, 1]),
+        node("Transpose", "v1", "v", perm=[0, 2, 1, 3]),
+        node("MatMul", "q k", "scores"),
+        node("Add", "scores bias", "biased"),
+        node("Softmax", "biased", "p", axis=-1),
+        node("MatMul", "p v", "mixed"),
+        node("Transpose", "mixed", "turned", perm=[0, 2, 1, 3]),
+        node("Reshape", "turned merge", "y"),
+    ]
+    constants = {
+        **weights,
+        "bias": 3 * random.standard_normal(bias, np.float32),
+        "split": np.array([1, 16, heads, size]),
+        "merge": np.array([1, 16, width]),
+    }
+    assert difference(model(nodes, {"x": (1, 16, width)}, "y", constants), {}) < TOLERANCE

@@ -68,14 +68,15 @@ def raised(path: Path, named: dict[str, set[int]]) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call) or not node.args:
             continue
+        codes = [k.value for k in node.keywords if k.arg == "code"]
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if not name.endswith("Error") and name not in ("_refuse", "_at", "complain"):
             continue
-        number = node.args[0]
-        if isinstance(number, ast.Constant) and type(number.value) is int:
-            yield number.value, name
-        elif isinstance(number, ast.Name):
-            yield from ((value, name) for value in named.get(number.id, ()))
+        for number in [node.args[0], *codes]:
+            if isinstance(number, ast.Constant) and type(number.value) is int:
+                yield number.value, name
+            elif isinstance(number, ast.Name):
+                yield from ((value, name) for value in named.get(number.id, ()))
 
 
 def error_numbers() -> dict[int, set[str]]:
