@@ -31,6 +31,7 @@ SLACK = 32
 """Cycles by which a job may start later than the earliest and still go first by program order."""
 
 LEAD = 1000
+"""Cycles of priority that the first rows of a tensor have over its last, found by trying BERT-base at 0 to 2,500."""
 
 Progress = Callable[[int, int], None]
 
