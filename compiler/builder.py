@@ -34,6 +34,9 @@ EAGER_BYTES = 1 << 16
 LIMIT_BYTES = 1 << 33
 """No tensor of a model may be larger."""
 
+FOLDED_BYTES = 1 << 29
+"""A constant that is computed may grow to this size. It is more than the memory of any preset chip."""
+
 _DEPTH = 64
 _DEEP_BYTES = 1 << 28
 
@@ -104,7 +107,7 @@ class Builder:
 
         Raises:
             ShapeError: the operation does not take these operands.
-            LimitError: TSP403, the result is larger than `LIMIT_BYTES`.
+            LimitError: TSP403, the result is larger than `LIMIT_BYTES`, or folds to more than `FOLDED_BYTES`.
         """
         attrs = dict(attrs or {})
         operands = [self.tensors[item] if item else None for item in inputs]
@@ -129,7 +132,15 @@ class Builder:
     def _fold(self, op: str, attrs: Mapping[str, Attr], inputs: list[str], result: Tensor) -> str:
         sources = [self.constants[name] for name in inputs]
         depth = 1 + max(self._depths.get(name, 0) for name in inputs)
-        largest = max([result.nbytes, *(source.tensor.nbytes for source in sources)])
+        given = max(source.tensor.nbytes for source in sources)
+        largest = max(result.nbytes, given)
+        if result.nbytes > max(FOLDED_BYTES, given):
+            raise LimitError(
+                403,
+                f"constant '{result.name}' of shape {list(result.shape)} takes {result.nbytes} bytes,"
+                f" computed from at most {given}",
+                hint=f"a computed constant may grow to {FOLDED_BYTES} bytes; no chip holds more",
+            )
 
         def load() -> Array:
             return execute(op, attrs, [source.value() for source in sources])

@@ -180,6 +180,23 @@ def _nested(depth: int) -> ModelProto:
     )
 
 
+def test_a_computed_constant_does_not_grow_without_bound() -> None:
+    """Two Expands and their sum are 6.7 GiB to fold, from a file of 300 bytes; the node's result is named."""
+    nodes = [
+        node("Expand", "one shape", "wide"),
+        node("Expand", "two shape", "other"),
+        node("Add", "wide other", "sum"),
+        node("ReduceSum", "sum", "total", keepdims=0),
+        node("Add", "x total", "y"),
+    ]
+    one, two = np.float32([1]), np.float32([2])
+    weights = {"one": one, "two": two, "shape": np.int64([30_000, 20_000])}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    message = refused(403, model(nodes, {"x": (4,)}, "y", weights))
+    assert message.startswith("TSP403: constant 'wide' of shape [30000, 20000]"), message
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 18  # KiB
+
+
 def test_functions_that_multiply_or_call_themselves_are_refused() -> None:
     assert "nodes, functions expanded" in refused(402, _nested(15))
     assert "nest deeper" in refused(402, _nested(100))
