@@ -189,8 +189,8 @@ def test_a_computed_constant_does_not_grow_without_bound() -> None:
         node("ReduceSum", "sum", "total", keepdims=0),
         node("Add", "x total", "y"),
     ]
-    one, two = np.float32([1]), np.float32([2])
-    weights = {"one": one, "two": two, "shape": np.int64([30_000, 20_000])}
+    one, two = np.array([1, 2], dtype=np.float32)
+    weights = {"one": one, "two": two, "shape": np.array([30_000, 20_000])}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     message = refused(403, model(nodes, {"x": (4,)}, "y", weights))
     assert message.startswith("TSP403: constant 'wide' of shape [30000, 20000]"), message
