@@ -1,9 +1,11 @@
-"""Error numbers in a paragraph each."""
+"""Error numbers in words: a paragraph each, and a page with examples for those of assembler and verifier."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from isa import explain as pages
 from isa.errors import UsageError
 
 STAGES: Final = {
@@ -46,21 +48,40 @@ CAUSES: Final[dict[int, str]] = {
     950: "The schedule and the verifier disagree on the cycle in which the program ends.",
     999: "The toolkit failed in a way that nobody foresaw. The traceback is in the file that the message names.",
 }
-"""Causes that deserve more than their stage's sentence; the verifier's rules come from its own table."""
+"""Causes that deserve more than their stage's sentence; those of assembler and verifier have a page in ``isa.explain``."""
 
 
 def explain(number: int) -> str:
-    """The paragraph of an error number. Raises UsageError TSP804 where no stage has it."""
+    """The paragraph of an error number, or its page. Raises UsageError TSP804 where no stage has it."""
     if number // 100 not in STAGES:
         raise UsageError(804, f"no error has the number {number}", hint="they begin at TSP101")
-    cause = CAUSES.get(number) or _rule(number)
-    return f"{cause} {STAGES[number // 100]}" if cause else STAGES[number // 100]
+    stage = STAGES[number // 100]
+    page = pages.page(number)
+    if page is not None:
+        parts = (f"{page.title}.", page.about, _wrong(page), _right(page), stage)
+        return "\n\n".join(parts)
+    return f"{CAUSES[number]} {stage}" if number in CAUSES else stage
 
 
-def _rule(number: int) -> str:
-    """The verifier's own line on one of its rules, or nothing."""
-    if number // 100 != 3:
-        return ""
-    from isa.verify import RULES
+def _wrong(page: pages.Page) -> str:
+    """The wrong example, and what is said about it."""
+    said = "\n".join(_indented(str(error)) for error in page.wrong.errors())
+    return f"Wrong:\n\n{_plain(page.wrong.markdown)}\n\nis refused:\n\n{said}"
 
-    return str(RULES.get(number, ""))
+
+def _right(page: pages.Page) -> str:
+    return f"Right:\n\n{_plain(page.right.markdown)}"
+
+
+def _plain(markdown: str) -> str:
+    """Fenced blocks indented, their files named."""
+
+    def block(found: re.Match[str]) -> str:
+        name = f"{found[1]}:\n" if found[1] else ""
+        return name + _indented(found[2].rstrip("\n"))
+
+    return re.sub(r"^```\w+ ?(\S*)\n(.*?)^```$", block, markdown, flags=re.MULTILINE | re.DOTALL)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.split("\n"))

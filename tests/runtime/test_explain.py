@@ -52,3 +52,10 @@ def test_numbers_that_no_stage_has() -> None:
 def test_the_command(cli: Any) -> None:
     assert cli("explain", "tsp701").out.startswith("TSP701: An output differs")
     assert cli("explain", "701", "--json").json["code"] == "TSP701"
+
+
+def test_a_page_has_both_examples_and_what_is_said_of_the_wrong_one(cli: Any) -> None:
+    text = cli("explain", "341").out
+    assert text.index("Wrong:") < text.index("TSP341: @6 MEM_E0: write") < text.index("Right:")
+    assert "```" not in text
+    assert cli("explain", "341", "--json").json["right"].startswith(".chip tiny\n")
