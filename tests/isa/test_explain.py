@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from isa.explain import Page, numbers, page, parse
 from isa.instruction import REGISTRY
-from isa.verify import verify
+from isa.machine import load_chip
+from isa.verify import RULES, verify
+from tests.isa.verify_cases import CASES, Case
 
 UNITS = {cls.unit for cls in REGISTRY.values()}
 
@@ -54,3 +58,19 @@ def test_files_beside_an_example_are_there() -> None:
     assert found.wrong.text == '.include "a.asm"\n'
     assert found.wrong.errors() == ()
     assert found.title == "T"
+
+
+def test_every_rule_of_the_verifier_has_a_page() -> None:
+    """A new rule needs ``isa/explain/TSPnnn.md``; its form stands in ``isa/explain/__init__.py``."""
+    assert sorted(set(RULES) - set(numbers())) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.says[0]}")
+def test_a_page_names_the_instructions_that_its_rule_refuses(case: Case) -> None:
+    """What the verifier's own cases are refused for is among the instructions that the page is about."""
+    refused = verify(case.program(load_chip("tiny")), collect=True)
+    about = known(case.rule).instructions
+    for error in refused:
+        spoken = re.match(r"@-?\d+ \S+: (\w+)", error.where)
+        cls = REGISTRY.get(spoken[1]) if spoken else None
+        assert cls is None or {"all", cls.unit, cls.mnemonic} & set(about), error.where
