@@ -25,6 +25,8 @@ _CANONICAL: Final = re.compile(
     r"|(?:[EW]|alu)[0-9]+(?:~[0-9]+)?|#0x[0-9a-fA-F]+"
     r"|#[+-]?(?:[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|inf|nan)"
 )
+_LITERAL: Final = re.compile(r"#0[xX]\w*|imm=[+-]?[0-9]\w*")
+"""Raw bits: never an expression, so that ``imm=05`` and ``#0X5`` are left for the grammar to refuse."""
 _EXPRESSION: Final = re.compile(
     r"[({]|^[A-Za-z_][\w.]*$|^[-+]\s*[A-Za-z_]|[\w.)}]\s*(?:[-+*/%&|<>]|==|!=)\s*(?:[\w.({-]|$)"
 )
@@ -100,6 +102,8 @@ def operand(word: Word, names: Names) -> str:
     """An operand or result in canonical form; one that is no expression stays as it is."""
     text = interpolated(word, names)
     if is_canonical(text):
+        return text
+    if text == word.text and _LITERAL.fullmatch(text):
         return text
     column = word.column
     if text.startswith("#"):

@@ -219,6 +219,8 @@ def parse_value(operand: Operand, text: str, machine: Machine) -> int:
             value = number(text.removeprefix("imm="))
         case _:
             value = number(text)
+            if operand.kind is Kind.UINT and text[:1] in "+-":
+                raise ValueError(f"{operand.name} has no sign")
     if out_of_range(operand, np.array([value], np.int64), machine)[0]:
         raise ValueError(complaint(operand, value, machine))
     return value
