@@ -159,7 +159,8 @@ class Instruction:
     large: ClassVar[bool] = False  # VXM: needs a large ALU
     arity: ClassVar[int] = 0  # VXM: number of sources
     operands: ClassVar[tuple[Operand, ...]] = ()
-    extension: ClassVar[str] = ""  # why it is not in the published set
+    extension: ClassVar[str] = ""  # outside the published set: the chip field that has it, and why
+    max_ulp: ClassVar[Mapping[DType, float]] = {}  # where not correctly rounded: largest error
     word_only: ClassVar[bool] = False  # shapes dispatches in a binary; never a burst of a Program
 
     def execute(self, port: Port) -> None:

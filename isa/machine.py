@@ -39,6 +39,8 @@ LIMITS: Final = {
     "vxm.large_alus": (0, 64),
     "vxm.immediates": (0, 1),
     "vxm.max_delay": (0, 63),
+    "vxm.logic": (0, 1),
+    "vxm.compare": (0, 1),
     "sxm.queues": (0, 64),
     "c2c.queues": (0, 64),
     "timing.vxm_alu": (1, 1 << 16),

@@ -88,13 +88,17 @@ def meaning(cls: type[Instruction]) -> str:
 def _page(cls: type[Instruction], machine: Machine) -> Iterator[str]:
     yield f"### `{cls.mnemonic}`"
     if cls.extension:
-        yield f"*Extension*: {cls.extension}."
+        fact = dict(machine.facts)[cls.extension]
+        yield f"*Extension*, on chips with `{cls.extension}`: {fact.note}."
     yield inspect.cleandoc(cls.__doc__ or "")
     role = f", {ROLES[cls.role]} queue of a plane" if cls.role >= 0 else ""
     large = " Only on large ALUs." if cls.large else ""
     types = getattr(cls, "types", ())
     restricted = f" Types: {', '.join(t.name.lower() for t in types)}." if types else ""
     yield f"Unit: {UNITS[cls.unit]}{role}.{large}{restricted}"
+    if cls.max_ulp:
+        worst = ", ".join(f"{ulp} ULP in {t.name.lower()}" for t, ulp in cls.max_ulp.items())
+        yield f"Largest error, measured over every value of the type: {worst}."
     yield f"```\n{rule_of(cls)}\n\n{example(cls, machine)}\n```"
     yield "\n".join(_encoding(cls, machine))
     yield _timing(cls, machine)

@@ -60,13 +60,11 @@ class Changing:
         steps = np.zeros(shape, np.int64)
         for opcode in (Write.opcode, Scatter.opcode):
             rows = bursts[bursts["opcode"] == opcode]
-            reach = (
-                (rows["count"] - 1) * rows["stride"]
-                if opcode == Write.opcode
-                else rows["args"][:, 1]
-            )
+            reach = (rows["count"] - 1) * rows["stride"]
             low = rows["args"][:, 0] + np.minimum(reach, 0)
             high = rows["args"][:, 0] + np.maximum(reach, 0)
+            if opcode == Scatter.opcode:
+                high += rows["args"][:, 1]
             np.add.at(steps, (rows["queue"], low), 1)
             np.add.at(steps, (rows["queue"], high + 1), -1)
         self.written = _counts(steps)
@@ -146,7 +144,7 @@ class Accesses:
         writes = node.kind is not Kind.GATHER
         address, stride, width = self._arg(node, 0), c["stride"][burst], 1
         if node.kind is not Kind.WRITE:
-            stride, width = 0, self._arg(node, 1) + 1
+            width = self._arg(node, 1) + 1
         address += node.first * stride
         interval = c["interval"][burst]
         return Access(

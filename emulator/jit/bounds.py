@@ -52,7 +52,7 @@ def _ranges(
     if mnemonic in ("read", "write"):
         yield args["address"] + down, args["address"] + up, machine.words
     elif mnemonic in ("gather", "scatter"):
-        yield args["base"], args["base"] + args["limit"], machine.words
+        yield args["base"] + down, args["base"] + args["limit"] + up, machine.words
     elif mnemonic == "lw":
         last = args["column"] + (args["groups"] - 1) * args["spread"]
         yield args["column"] + down, last + up, machine.lanes

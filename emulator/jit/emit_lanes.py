@@ -27,8 +27,9 @@ class LaneEmitter:
     def indexed(self, node: Node) -> None:
         """A gather or scatter."""
         c, burst = self.graph.columns, node.burst
-        base, limit = c["args"][burst][:2]
-        words = [node.count, self.places.word(c["queue"][burst], base), limit]
+        (base, limit), stride = c["args"][burst][:2], c["stride"][burst]
+        memory = self.places.word(c["queue"][burst], base + node.first * stride)
+        words = [node.count, memory, stride * self.places.lanes, limit]
         for ref in node.refs:
             words += self.places.plane(ref).words
         if node.kind is Kind.GATHER:

@@ -19,7 +19,8 @@ PLACE: Final = 3
 class Indexed:
     """``gather`` (memory to destination) and ``scatter`` (source to memory).
 
-    Descriptor: rows; pointer to word ``base`` of the slice; limit; low and high index planes; source or destination.
+    Descriptor: rows; pointer to word ``base`` of the slice; bytes it moves from row to row; limit; low and high index planes;
+    source or destination.
     """
 
     scatter: bool
@@ -27,11 +28,12 @@ class Indexed:
     def source(self, target: Target) -> str:
         """The kernel's module."""
         f = Function()
-        limit, memory = f.word(2), f.pointer(1)
+        first, pitch, limit = f.pointer(1), f.word(2), f.word(3)
         begin, end = f.share(f.word(0))
         width = target.per_superlane
         with f.loop(begin, end) as row:
-            low, high, data = (Place(f, 3 + PLACE * i, row) for i in range(3))
+            memory = f.at(first, f.let(f"mul i64 {row}, {pitch}"))
+            low, high, data = (Place(f, 4 + PLACE * i, row) for i in range(3))
             with f.loop(0, target.lanes, width) as lane:
                 parts = [f.let(f"zext i8 {p.load(lane)} to i64") for p in (low, high)]
                 index = f.let(f"or i64 {parts[0]}, {f.let(f'shl i64 {parts[1]}, 8')}")

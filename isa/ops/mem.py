@@ -49,10 +49,10 @@ class Gather(Instruction):
     """Each superlane reads its own word, ``base + min(index, limit)``, with indices on the stream pair ``indices``.
 
     The index is the unsigned 16-bit value at the superlane's first lane; clamping to ``limit`` [assumed] bounds the
-    access for the verifier. Both banks that ``base .. base+limit`` touches are busy.
+    access for the verifier. A repeat's stride moves ``base`` [assumed]. Both banks that ``base .. base+limit`` touches are busy.
     """
 
-    base: int = operand(Kind.UINT, 16)
+    base: int = operand(Kind.UINT, 16, strided=True)
     limit: int = operand(Kind.UINT, 16)
     indices: int = operand(Kind.STREAM, 6)
     stream: int = operand(Kind.STREAM, 6)
@@ -67,7 +67,7 @@ class Gather(Instruction):
 class Scatter(Instruction):
     """Each superlane stores its 16 lanes of ``stream`` at its own word, ``base + min(index, limit)``; see ``gather``."""
 
-    base: int = operand(Kind.UINT, 16)
+    base: int = operand(Kind.UINT, 16, strided=True)
     limit: int = operand(Kind.UINT, 16)
     indices: int = operand(Kind.STREAM, 6)
     stream: int = operand(Kind.STREAM, 6)

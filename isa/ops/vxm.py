@@ -31,6 +31,8 @@ from isa.instruction import (
 from isa.ops import transcendental
 
 Lanes = npt.NDArray[Any]
+INTEGERS = (DType.I8, DType.I16, DType.I32)
+FLOATS = (DType.F16, DType.F32)
 
 
 def from_planes(data: Bytes, dtype: DType) -> Lanes:
@@ -222,28 +224,55 @@ class Relu(Unary):
         return canonical(np.where((a > 0) | (a != a), a, np.zeros((), a.dtype)))
 
 
-@instruction("exp", 0x44, "VXM", "vxm_alu", large=True, types=(DType.F32,))
+@instruction(
+    "exp",
+    0x44,
+    "VXM",
+    "vxm_alu",
+    large=True,
+    types=FLOATS,
+    max_ulp={DType.F16: 0.5, DType.F32: 1.0},
+)
 class Exp(Unary):
-    """``e**a`` by ``isa.ops.transcendental.exp``."""
+    """``e**a`` by ``isa.ops.transcendental.exp``; fp16 by way of fp32, rounded once."""
 
     def compute(self, *operands: Lanes) -> Lanes:
-        return canonical(transcendental.exp(operands[0]))
+        a = operands[0]
+        return canonical(transcendental.exp(a.astype(np.float32)).astype(a.dtype))
 
 
-@instruction("rsqrt", 0x45, "VXM", "vxm_alu", large=True, types=(DType.F32,))
+@instruction(
+    "rsqrt",
+    0x45,
+    "VXM",
+    "vxm_alu",
+    large=True,
+    types=FLOATS,
+    max_ulp={DType.F16: 0.5, DType.F32: 1.0},
+)
 class Rsqrt(Unary):
-    """``1 / sqrt(a)`` by ``isa.ops.transcendental.rsqrt``."""
+    """``1 / sqrt(a)`` by ``isa.ops.transcendental.rsqrt``; fp16 by way of fp32, rounded once."""
 
     def compute(self, *operands: Lanes) -> Lanes:
-        return canonical(transcendental.rsqrt(operands[0]))
+        a = operands[0]
+        return canonical(transcendental.rsqrt(a.astype(np.float32)).astype(a.dtype))
 
 
-@instruction("tanh", 0x46, "VXM", "vxm_alu", large=True, types=(DType.F32,))
+@instruction(
+    "tanh",
+    0x46,
+    "VXM",
+    "vxm_alu",
+    large=True,
+    types=FLOATS,
+    max_ulp={DType.F16: 0.5, DType.F32: 1.0},
+)
 class Tanh(Unary):
-    """``tanh a`` by ``isa.ops.transcendental.tanh``."""
+    """``tanh a`` by ``isa.ops.transcendental.tanh``; fp16 by way of fp32, rounded once."""
 
     def compute(self, *operands: Lanes) -> Lanes:
-        return canonical(transcendental.tanh(operands[0]))
+        a = operands[0]
+        return canonical(transcendental.tanh(a.astype(np.float32)).astype(a.dtype))
 
 
 @instruction("cvt", 0x47, "VXM", "vxm_alu", large=True)
@@ -287,9 +316,7 @@ class Logic(Binary):
         return result
 
 
-@instruction(
-    "and", 0x50, "VXM", "vxm_alu", extension="masks and selections; outside the published table"
-)
+@instruction("and", 0x50, "VXM", "vxm_alu", extension="vxm.logic")
 class And(Logic):
     """``a & b``."""
 
@@ -297,9 +324,7 @@ class And(Logic):
         return a & b
 
 
-@instruction(
-    "or", 0x51, "VXM", "vxm_alu", extension="masks and selections; outside the published table"
-)
+@instruction("or", 0x51, "VXM", "vxm_alu", extension="vxm.logic")
 class Or(Logic):
     """``a | b``."""
 
@@ -307,9 +332,7 @@ class Or(Logic):
         return a | b
 
 
-@instruction(
-    "xor", 0x52, "VXM", "vxm_alu", extension="masks and selections; outside the published table"
-)
+@instruction("xor", 0x52, "VXM", "vxm_alu", extension="vxm.logic")
 class Xor(Logic):
     """``a ^ b``."""
 
@@ -317,10 +340,7 @@ class Xor(Logic):
         return a ^ b
 
 
-INTEGERS = (DType.I8, DType.I16, DType.I32)
-
-
-@instruction("shl", 0x53, "VXM", "vxm_alu", extension="address arithmetic", types=INTEGERS)
+@instruction("shl", 0x53, "VXM", "vxm_alu", extension="vxm.logic", types=INTEGERS)
 class ShiftLeft(Logic):
     """``a << (b mod width)``."""
 
@@ -329,7 +349,7 @@ class ShiftLeft(Logic):
         return result
 
 
-@instruction("shr", 0x54, "VXM", "vxm_alu", extension="address arithmetic", types=INTEGERS)
+@instruction("shr", 0x54, "VXM", "vxm_alu", extension="vxm.logic", types=INTEGERS)
 class ShiftRight(Binary):
     """``a >> (b mod width)``, keeping the sign."""
 
@@ -347,7 +367,7 @@ class Compare(Binary):
         return DType.I8
 
 
-@instruction("eq", 0x58, "VXM", "vxm_alu", extension="comparisons; outside the published table")
+@instruction("eq", 0x58, "VXM", "vxm_alu", extension="vxm.compare")
 class Equal(Compare):
     """``a == b``."""
 
@@ -355,7 +375,7 @@ class Equal(Compare):
         return np.equal(*operands).astype(np.int8)
 
 
-@instruction("lt", 0x59, "VXM", "vxm_alu", extension="comparisons; outside the published table")
+@instruction("lt", 0x59, "VXM", "vxm_alu", extension="vxm.compare")
 class Less(Compare):
     """``a < b``."""
 
@@ -363,7 +383,7 @@ class Less(Compare):
         return np.less(*operands).astype(np.int8)
 
 
-@instruction("le", 0x5A, "VXM", "vxm_alu", extension="comparisons; outside the published table")
+@instruction("le", 0x5A, "VXM", "vxm_alu", extension="vxm.compare")
 class LessEqual(Compare):
     """``a <= b``."""
 
@@ -371,7 +391,7 @@ class LessEqual(Compare):
         return np.less_equal(*operands).astype(np.int8)
 
 
-@instruction("select", 0x5B, "VXM", "vxm_alu", extension="selections; outside the published table")
+@instruction("select", 0x5B, "VXM", "vxm_alu", extension="vxm.compare")
 class Select(Binary):
     """``a if c else b``, bit for bit; ``c`` is int8, any non-zero value holds."""
 

@@ -178,9 +178,10 @@ def _memory(ctx: Context) -> None:
         why = f"a slice has {words} words, {words - 1:#06x} is the last"
         flag(ctx, 306, bursts, high >= words, why, "shorten the burst, or start it elsewhere")
     for name in ("gather", "scatter"):
-        high = ctx.operand(name, "base") + ctx.operand(name, "limit")
+        bursts = ctx.bursts(name)
+        high = _span(ctx, bursts, ctx.operand(name, "base"))[1] + ctx.operand(name, "limit")
         why = f"base + limit reaches past the slice's last word, {words - 1:#06x}"
-        flag(ctx, 306, ctx.bursts(name), high >= words, why, "lower the limit")
+        flag(ctx, 306, bursts, high >= words, why, "lower the limit")
 
 
 def _matrix(ctx: Context) -> None:
@@ -233,6 +234,9 @@ def _vector(ctx: Context) -> None:
         bad = ~np.isin(ctx.operand(cls.mnemonic, "dtype", bursts), types)
         names = ", ".join(DType(t).name.lower() for t in types)
         flag(ctx, 311, bursts, bad, f"{cls.mnemonic} works on {names}", "convert with cvt before")
+        lacking = np.full(len(bursts), bool(cls.extension) and not m[cls.extension])
+        why = f"this chip is without the extension {cls.extension}"
+        flag(ctx, 323, bursts, lacking, why, "do without it, or switch it on in the chip file")
         if cls.large:
             small = ctx.queue[bursts] - m.vxm_queue >= large
             why = f"{cls.mnemonic} needs a large ALU, one of VXM_0 .. VXM_{large - 1}"

@@ -52,9 +52,8 @@ class Accesses:
         """The accesses of some MEM bursts."""
         first, reach, by_data = touched(ctx, bursts)
         d = ctx.dispatches(bursts)
-        step = np.where(by_data, 0, ctx.stride[bursts])
         mixed = d.values(by_data) != 0 if by_data.any() else None
-        return Accesses(d, d.values(first, step), d.values(reach), mixed)
+        return Accesses(d, d.values(first, ctx.stride[bursts]), d.values(reach), mixed)
 
 
 class Slices:
@@ -140,17 +139,15 @@ class Slices:
         return report.other(ctx, *d.who(int(np.flatnonzero(match)[0])))
 
     def _ranges(self, access: Accesses, ready: Ints) -> None:
-        """Rule 333: the whole range of a gather or scatter is defined when its first dispatch comes."""
-        ctx = self.ctx
+        """Rule 333: the whole range of a gather or scatter is defined in the cycle of its dispatch."""
         if access.by_data is None:
             return
-        bursts = np.intersect1d(access.dispatches.bursts, ctx.bursts(*INDEXED))
-        base, limit, _ = touched(ctx, bursts)
-        latest = range_maximum(ready, base, limit + 1)
-        for i in np.flatnonzero(latest > ctx.cycle[bursts])[: report.CAP]:
-            low, high = int(base[i]), int(base[i] + limit[i])
+        latest = range_maximum(ready, access.first, access.reach + 1)
+        late = access.by_data & (latest > access.dispatches.cycle)
+        for burst, k, index in access.dispatches.firsts(late):
+            low, high = int(access.first[index]), int(access.first[index] + access.reach[index])
             address = low + int(ready[low : high + 1].argmax())
-            self._undefined(333, int(bursts[i]), 0, address, ready)
+            self._undefined(333, burst, k, address, ready)
 
     def _banks(self, read: Accesses, write: Accesses) -> None:
         """Rule 330."""

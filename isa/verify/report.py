@@ -31,7 +31,7 @@ RULES: Final[dict[int, str]] = {
     320: "a VXM operation has all of its sources",
     321: "a large operation is on a large ALU",
     322: "an operand is delayed by what the chip's skew registers hold",
-    323: "immediates are used only where the chip has them",
+    323: "immediates and other extensions are used only where the chip has them",
     324: "an ALU finishes a result in the cycle in which another reads it",
     325: "a result read from an ALU has the reader's width",
     330: "a read and a write of a slice in one cycle are in different banks",

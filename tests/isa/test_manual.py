@@ -32,5 +32,5 @@ def test_latencies_say_where_they_come_from(tsp1: Machine, tiny: Machine) -> Non
     text = manual(tsp1)
     assert "`timing.vxm_alu` = 3 cycles on tsp1 [published: from published user code]" in text
     assert "`timing.mem_read` = 5 cycles on tsp1 [assumed]" in text
-    assert "*Extension*: comparisons" in text
+    assert "*Extension*, on chips with `vxm.compare`: eq, lt, le, select: comparisons" in text
     assert manual(tiny) != text

@@ -176,7 +176,7 @@ def _operands() -> Iterator[Case]:
     yield Case(310, ("W21", "multiple of 4"), change("acc2", stream=32 + 21))
     yield Case(310, ("E23",), change("abc", stream=23))
     yield Case(310, ("from E30 on",), change("lw", stream=30, groups=2, spread=8))
-    yield Case(311, ("exp works on f32",), change("large", instr=vxm.Exp(I8, alu(1))))
+    yield Case(311, ("exp works on f16, f32",), change("large", instr=vxm.Exp(I8, alu(1))))
     yield Case(311, ("i8 and f16",), change("lw", dtype=F32, groups=1))
     yield Case(320, ("a source is missing",), change("second", b=0))
     yield Case(320, ("select",), change("large", instr=vxm.Select(I8, alu(1), ONE)))
