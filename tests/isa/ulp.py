@@ -31,7 +31,8 @@ def values(dtype: DType, stride: int) -> Iterator[Array]:
     unsigned = np.dtype(f"<u{dtype.planes}")
     last = 1 << 8 * dtype.planes
     for start in range(0, last, CHUNK * stride):
-        patterns = np.arange(start, min(last, start + CHUNK * stride), stride, np.int64)
+        stop = min(last, start + CHUNK * stride)
+        patterns = np.arange(start, stop, stride, dtype=np.int64)
         x = patterns.astype(unsigned).view(dtype.numpy)
         yield x[~np.isnan(x)]
 
