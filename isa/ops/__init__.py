@@ -1,5 +1,5 @@
 """The instruction set: importing this package registers every instruction."""
 
-from isa.ops import c2c, icu, mem, mxm, sxm, vxm
+from isa.ops import c2c, icu, mem, mxm, sxm, vxm, vxm_extensions
 
-__all__ = ["c2c", "icu", "mem", "mxm", "sxm", "vxm"]
+__all__ = ["c2c", "icu", "mem", "mxm", "sxm", "vxm", "vxm_extensions"]

@@ -12,7 +12,8 @@ import pytest
 from isa.instruction import REGISTRY, DType, Instruction, Kind, Source, SourceKind
 from isa.machine import Machine, load_chip
 from isa.ops.mxm import PlaneState
-from isa.ops.vxm import Logic, VxmInstruction, from_planes, to_planes
+from isa.ops.vxm import VxmInstruction, from_planes, to_planes
+from isa.ops.vxm_extensions import Logic
 
 TINY = load_chip("tiny")
 LANES = TINY.lanes

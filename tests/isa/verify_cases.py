@@ -11,7 +11,7 @@ import numpy as np
 
 from isa.instruction import DType, Instruction
 from isa.machine import Machine
-from isa.ops import c2c, icu, mem, mxm, vxm
+from isa.ops import c2c, icu, mem, mxm, vxm, vxm_extensions
 from isa.program import Piece, PortTensor, Program
 from tests.isa.verify_programs import F16, F32, I8, ONE, Sketch, alu, sample, stream
 
@@ -179,7 +179,7 @@ def _operands() -> Iterator[Case]:
     yield Case(311, ("exp works on f16, f32",), change("large", instr=vxm.Exp(I8, alu(1))))
     yield Case(311, ("i8 and f16",), change("lw", dtype=F32, groups=1))
     yield Case(320, ("a source is missing",), change("second", b=0))
-    yield Case(320, ("select",), change("large", instr=vxm.Select(I8, alu(1), ONE)))
+    yield Case(320, ("select",), change("large", instr=vxm_extensions.Select(I8, alu(1), ONE)))
     yield Case(321, ("VXM_0 .. VXM_7", "@12 VXM_8"), change("large", queue="VXM_8"))
     small = change("second", queue="VXM_15", instr=vxm.Max(I8, alu(0), ONE))
     yield Case(321, ("max", "VXM_15"), small)
@@ -236,7 +236,7 @@ def _time() -> Iterator[Case]:
     yield Case(324, ("alu0", "1 cycle earlier", hint), both(later, stop))
     yield Case(324, ("alu5 finishes nothing",), change("large", a=alu(5)))
     yield Case(325, ("2 byte planes", "VXM_1"), change("large", dtype=F16))
-    wide = change("large", instr=vxm.Select(I8, ONE, ONE, c=alu(3)))
+    wide = change("large", instr=vxm_extensions.Select(I8, ONE, ONE, c=alu(3)))
     maker = add("x", "VXM_3", 9, vxm.Mov(F32, ONE), count=8)
     yield Case(325, ("1 byte planes", "makes 4"), both(maker, wide))
     yield Case(340, ("E16 at VXM", "in cycle 15"), change("large", east=17))
