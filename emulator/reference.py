@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator.image import Image, initial_memory, initialised_words, read_outputs, write_inputs
-from emulator.reference_matrix import Matrix
+from emulator.reference_matrix import Matrix, SavedPlane
 from emulator.reference_units import (
     BAD_BURST,
     COLLISION,
@@ -25,6 +25,7 @@ from emulator.reference_units import (
     UNDEFINED_WORD,
     AluOutputs,
     Memory,
+    SavedStreams,
     StepError,
     Streams,
 )
@@ -47,6 +48,25 @@ class Dispatch:
     instr: Instruction
 
 
+Effect = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The machine in a cycle before its dispatches, all but the memory."""
+
+    cycle: int
+    in_flight: int
+    due: tuple[tuple[int, int], ...]
+    busy: tuple[int, ...]
+    agenda: dict[int, tuple[tuple[int, int], ...]]
+    landings: dict[int, tuple[tuple[Dispatch, Effect], ...]]
+    written: dict[int, tuple[int, ...]]
+    streams: SavedStreams
+    alus: tuple[int, tuple[dict[int, Bytes], ...]]
+    planes: tuple[SavedPlane, ...]
+
+
 class ReferenceInterpreter:
     """Runs one program, any number of times.
 
@@ -64,70 +84,144 @@ class ReferenceInterpreter:
                 message = f"{key} is {fact.value}: less than a cycle cannot be stepped"
                 raise InputError(150, message, where=self.machine.name)
         self.final_memory: Image = np.zeros((0, 0, 0), np.uint8)
+        self.port: Callable[[ReferenceInterpreter, Dispatch, int], ReferencePort] = ReferencePort
 
     def run(
         self, inputs: Mapping[str, npt.NDArray[Any]]
     ) -> tuple[dict[str, npt.NDArray[Any]], Trace]:
         """Outputs by name, and the trace. Raises ``InputError`` TSP60x as ``emulator.image.write_inputs`` does."""
+        self.begin(inputs)
+        while not self.finished:
+            self.tick()
+        return self.result()
+
+    def begin(self, inputs: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Stand in cycle 0, before its dispatches. Raises as ``run`` does."""
         image = initial_memory(self.program)
         write_inputs(self.program, inputs, image)
         self._reset(image)
-        while True:
-            self._land()
-            if not self.agenda and not self.in_flight:
-                break
-            self._dispatch()
-            self._shift()
-        self.final_memory = image
+        self._land()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to dispatch and nothing is in flight."""
+        return not (self.due or self.agenda or self.in_flight) and self.cycle >= self.last_start
+
+    def tick(self) -> None:
+        """The rest of this cycle, and the next one up to its dispatches."""
+        while self.dispatched < len(self.due):
+            self.dispatch()
+        self._shift()
+        self._land()
+
+    def dispatch(self) -> Dispatch:
+        """The next dispatch of this cycle, of which there must be one; queues take their turns in the program's order."""
+        dispatch = self.coming(self.dispatched)
+        try:
+            self._execute(dispatch)
+        except StepError as fault:
+            raise self._located(fault, dispatch) from None
+        except (ValueError, IndexError, KeyError) as error:
+            senseless = StepError(NO_MEANING, f"an operand has no meaning: {error}")
+            raise self._located(senseless, dispatch) from None
+        burst = self.program.bursts[dispatch.burst]
+        if dispatch.step + 1 < burst["count"]:
+            self.agenda[self.cycle + int(burst["interval"])].append(
+                (dispatch.burst, dispatch.step + 1)
+            )
+        self.dispatched += 1
+        return dispatch
+
+    def coming(self, place: int) -> Dispatch:
+        """Which dispatch of this cycle is the one at ``place`` of ``due``."""
+        index, step = self.due[place]
+        queue = int(self.program.bursts["queue"][index])
+        return Dispatch(index, step, queue, self._instance(index, step))
+
+    def result(self) -> tuple[dict[str, npt.NDArray[Any]], Trace]:
+        """Outputs and trace of a finished run."""
+        self.final_memory = self.memory.image
         self._check_outputs()
         cycles = self.cycle + self.machine.timing("stagger")
         trace = Trace(cycles, sum(self.busy), tuple(self.busy))
-        return read_outputs(self.program, image), trace
+        return read_outputs(self.program, self.memory.image), trace
+
+    def save(self, last: Snapshot | None = None) -> Snapshot:
+        """The machine before this cycle's dispatches, none of which may have happened; what ``last`` holds too is shared."""
+        return Snapshot(
+            self.cycle,
+            self.in_flight,
+            tuple(self.due),
+            tuple(self.busy),
+            {cycle: tuple(steps) for cycle, steps in self.agenda.items()},
+            {cycle: tuple(effects) for cycle, effects in self.landings.items()},
+            dict(self.memory.written),
+            self.streams.save(),
+            self.alus.save(),
+            self.matrix.save(last.planes if last else ()),
+        )
+
+    def restore(self, saved: Snapshot) -> None:
+        """Be again as saved, but for the memory's words: ``Memory.undo`` puts those back."""
+        self.cycle, self.in_flight = saved.cycle, saved.in_flight
+        self.due[:], self.dispatched, self.busy = saved.due, 0, list(saved.busy)
+        self.agenda.clear()
+        self.agenda.update({cycle: list(steps) for cycle, steps in saved.agenda.items()})
+        self.landings.clear()
+        self.landings.update({cycle: list(effects) for cycle, effects in saved.landings.items()})
+        self.taken.clear()
+        self.memory.banks.clear()
+        self.memory.written = dict(saved.written)
+        self.streams.restore(saved.streams)
+        self.alus.restore(saved.alus)
+        self.matrix.restore(saved.planes)
 
     def _reset(self, image: Image) -> None:
         """The machine before cycle 0: every queue waits for the first dispatch of its bursts."""
         self.cycle = 0
+        self.due: list[tuple[int, int]] = []
+        self.taken: defaultdict[int, list[str]] = defaultdict(list)
+        self.dispatched = 0
         self.in_flight = 0
         self.streams = Streams(self.machine)
         self.alus = AluOutputs(self.machine)
         self.memory = Memory(self.machine, image, initialised_words(self.program))
         self.matrix = Matrix(self.machine)
         self.busy = [0] * self.machine.queues
-        self.landings: defaultdict[int, list[tuple[Dispatch, Callable[[], None]]]]
+        self.landings: defaultdict[int, list[tuple[Dispatch, Effect]]]
         self.landings = defaultdict(list)
         self.agenda: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.starts = self._starts()
+        self.last_start = max(self.starts, default=0)
+
+    def _starts(self) -> dict[int, list[int]]:
+        """Which bursts begin in a cycle."""
+        starts: defaultdict[int, list[int]] = defaultdict(list)
         for index, burst in enumerate(self.program.bursts):
             whole = burst["count"] >= 1 and burst["interval"] >= 1 and burst["cycle"] >= 0
             if not whole or burst["queue"] >= self.machine.queues:
                 message = "count and interval start at 1, cycles at 0, and the queue must exist"
                 raise InternalError(BAD_BURST, message, where=f"burst {index}")
-            self.agenda[int(burst["cycle"])].append((index, 0))
+            starts[int(burst["cycle"])].append(index)
+        return starts
 
     def _land(self) -> None:
-        """What is in flight until this cycle takes effect."""
+        """What is in flight until this cycle takes effect; then it is known what is dispatched."""
         for origin, effect in self.landings.pop(self.cycle, ()):
             try:
                 effect()
             except StepError as fault:
                 raise self._located(fault, origin) from None
         self.streams.remember()
-
-    def _dispatch(self) -> None:
-        """Every instruction whose cycle it is samples its operands; its queue then waits for the next repeat."""
-        taken: defaultdict[int, list[str]] = defaultdict(list)
-        for index, step in sorted(self.agenda.pop(self.cycle, ())):
-            burst = self.program.bursts[index]
-            dispatch = Dispatch(index, step, int(burst["queue"]), self._instance(index, step))
-            try:
-                self._execute(dispatch, taken)
-            except StepError as fault:
-                raise self._located(fault, dispatch) from None
-            if step + 1 < burst["count"]:
-                self.agenda[self.cycle + int(burst["interval"])].append((index, step + 1))
+        begun = ((index, 0) for index in self.starts.get(self.cycle, ()))
+        self.due[:] = sorted([*self.agenda.pop(self.cycle, ()), *begun])
+        self.taken.clear()
 
     def _shift(self) -> None:
         """The clock ticks."""
         self.cycle += 1
+        self.due.clear()
+        self.dispatched = 0
         self.streams.shift()
         self.alus.shift()
         self.memory.shift()
@@ -142,7 +236,7 @@ class ReferenceInterpreter:
                 args[place] += step * int(burst["stride"])
         return decode_args(opcode, args)
 
-    def _execute(self, dispatch: Dispatch, taken: defaultdict[int, list[str]]) -> None:
+    def _execute(self, dispatch: Dispatch) -> None:
         """One dispatch: the rules of its unit, then its meaning."""
         instr, queue = dispatch.instr, dispatch.queue
         kind = self.machine.queue_kinds[queue]
@@ -150,8 +244,8 @@ class ReferenceInterpreter:
             raise StepError(NO_MEANING, f"{instr.mnemonic} is no instruction of {kind} queues")
         if instr.unit == "C2C":
             raise StepError(NO_MEANING, f"{instr.mnemonic} has no meaning on a single chip")
-        taken[queue].append(instr.port)
-        if len(taken[queue]) > 1 and sorted(taken[queue]) != ["read", "write"]:
+        self.taken[queue].append(instr.port)
+        if len(self.taken[queue]) > 1 and sorted(self.taken[queue]) != ["read", "write"]:
             raise StepError(COLLISION, "the queue dispatches twice in this cycle")
         latency = self.machine.timing(instr.timing) if instr.timing else 0
         occupied = max(1, latency)
@@ -165,7 +259,7 @@ class ReferenceInterpreter:
                 occupied = self.matrix.cost(instr)
         self.busy[queue] += 1
         self.in_flight += 1
-        instr.execute(ReferencePort(self, dispatch, latency))
+        instr.execute(self.port(self, dispatch, latency))
         self.land_in(occupied, dispatch, self._retire)
 
     def _plane(self, queue: int) -> int:
@@ -174,7 +268,7 @@ class ReferenceInterpreter:
     def _retire(self) -> None:
         self.in_flight -= 1
 
-    def land_in(self, cycles: int, origin: Dispatch, effect: Callable[[], None]) -> None:
+    def land_in(self, cycles: int, origin: Dispatch, effect: Effect) -> None:
         """Have ``effect`` take place so many cycles from now, on behalf of ``origin``."""
         self.landings[self.cycle + cycles].append((origin, effect))
 
@@ -230,7 +324,7 @@ class ReferencePort:
             return new
         return state
 
-    def _later(self, effect: Callable[[], None]) -> None:
+    def _later(self, effect: Effect) -> None:
         self.owner.land_in(self.latency, self.dispatch, effect)
 
     def stream(self, stream: int, planes: int, delay: int = 0) -> Bytes:

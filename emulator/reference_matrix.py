@@ -6,7 +6,7 @@ An fp16 pair is kept in its even plane; the odd plane is busy with it. See ``isa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,17 @@ class Plane:
     busy_until: int = 0  # of the pair, kept in its even plane
 
 
+class SavedPlane(NamedTuple):
+    """A plane as it was: its state's four arrays, then what of it is defined."""
+
+    arrays: tuple[npt.NDArray[Any], ...]
+    loaded: dict[int, DType]
+    installed: DType | None
+    started: dict[int, DType]
+    emerging: Activation | None
+    busy_until: int
+
+
 class Matrix:
     """All planes, ``W0 W1 E0 E1``."""
 
@@ -37,6 +48,33 @@ class Matrix:
         count = 2 * machine["mxm.planes"]
         self.planes = [Plane(PlaneState(machine)) for _ in range(count)]
         self.taken: set[tuple[int, int]] = set()
+
+    def save(self, last: tuple[SavedPlane, ...] = ()) -> tuple[SavedPlane, ...]:
+        """All of it, between two cycles' dispatches; arrays that are as in ``last`` are shared with it."""
+        saved = []
+        for number, plane in enumerate(self.planes):
+            state = plane.state
+            arrays = (state.buffer, state.weights, state.enabled, state.accumulators)
+            known = last[number].arrays if last else (None,) * len(arrays)
+            kept = tuple(
+                old if old is not None and np.array_equal(old, new) else new.copy()
+                for old, new in zip(known, arrays, strict=True)
+            )
+            rest = (plane.installed, dict(plane.started), plane.emerging, plane.busy_until)
+            saved.append(SavedPlane(kept, dict(plane.loaded), *rest))
+        return tuple(saved)
+
+    def restore(self, saved: tuple[SavedPlane, ...]) -> None:
+        """Be again as saved."""
+        self.taken.clear()
+        for plane, was in zip(self.planes, saved, strict=True):
+            state = plane.state
+            state.buffer, state.weights, state.enabled, state.accumulators = (
+                array.copy() for array in was.arrays
+            )
+            plane.loaded, plane.started = dict(was.loaded), dict(was.started)
+            plane.installed, plane.emerging = was.installed, was.emerging
+            plane.busy_until = was.busy_until
 
     def shift(self) -> None:
         """One cycle: queues are free again, what left the arrays is gone."""

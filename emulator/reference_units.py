@@ -6,7 +6,7 @@ Each class also knows what is *defined*: reading what nothing produced, or two p
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,34 @@ def stream_group(machine: Machine, stream: int, planes: int) -> range:
     return range(stream, stream + planes)
 
 
+class Defined(NamedTuple):
+    """What of an array of vectors is defined: indices ``[axes, n]`` and the vectors ``[n, lanes]``."""
+
+    places: npt.NDArray[np.intp]
+    values: npt.NDArray[np.uint8]
+
+    @staticmethod
+    def of(values: npt.NDArray[np.uint8], known: npt.NDArray[np.bool_]) -> Defined:
+        """A copy of the vectors of ``values`` that are ``known``."""
+        places = np.array(np.nonzero(known))
+        return Defined(places, values[tuple(places)])
+
+    def put_back(self, values: npt.NDArray[np.uint8], known: npt.NDArray[np.bool_]) -> None:
+        """Make these vectors the ones that are known."""
+        known[...] = False
+        known[tuple(self.places)] = True
+        values[tuple(self.places)] = self.values
+
+
+class SavedStreams(NamedTuple):
+    """``Streams`` as it was."""
+
+    shifted: int
+    cells: Defined
+    past: Defined
+    landed: frozenset[tuple[int, int]]
+
+
 class Streams:
     """Shift registers, one a stream: ``streams.hop`` cells a position, everything moves one cell a cycle.
 
@@ -66,6 +94,19 @@ class Streams:
         self.depth = machine["vxm.max_delay"] + 1
         self.past = np.zeros((self.depth, 2 * machine.streams, machine.lanes), np.uint8)
         self.past_known = np.zeros((self.depth, 2 * machine.streams), np.bool_)
+
+    def save(self) -> SavedStreams:
+        """All of it that can be seen."""
+        cells = Defined.of(self.values, self.known)
+        past = Defined.of(self.past, self.past_known)
+        return SavedStreams(self.shifted, cells, past, frozenset(self.landed))
+
+    def restore(self, saved: SavedStreams) -> None:
+        """Be again as saved."""
+        self.shifted = saved.shifted
+        saved.cells.put_back(self.values, self.known)
+        saved.past.put_back(self.past, self.past_known)
+        self.landed = set(saved.landed)
 
     def _row(self, stream: int, cell: int) -> int:
         eastward = stream < self.machine.streams
@@ -100,6 +141,24 @@ class Streams:
             self.values[s, row] = plane
             self.known[s, row] = True
 
+    def at(self, stream: int, position: int) -> Bytes | None:
+        """``[lanes]``: what stands on one stream at a position, a view; None where nothing does."""
+        row = self._row(stream, position * self.hop)
+        return self.values[stream, row] if self.known[stream, row] else None
+
+    def occupied(self) -> npt.NDArray[np.bool_]:
+        """``[2 * streams, positions]``: where a value stands; between two positions counts as at the western one."""
+        west = self.machine.streams
+        known = np.concatenate(
+            [
+                np.roll(self.known[:west], self.shifted, 1),
+                np.roll(self.known[west:], -self.shifted, 1),
+            ]
+        )
+        cells = known.reshape(len(known), -1, self.hop)
+        found: npt.NDArray[np.bool_] = np.logical_or.reduce(cells, axis=2)
+        return found
+
     def get(self, stream: int, planes: int, position: int, delay: int) -> Bytes:
         """``[planes, lanes]``: what stood at ``position`` ``delay`` cycles ago; faults where there was nothing."""
         group = stream_group(self.machine, stream, planes)
@@ -126,6 +185,15 @@ class AluOutputs:
         self.now = 0
         self.past: list[dict[int, Bytes]] = [{} for _ in range(machine["vxm.max_delay"] + 1)]
 
+    def save(self) -> tuple[int, tuple[dict[int, Bytes], ...]]:
+        """All of it."""
+        return self.now, tuple(finished.copy() for finished in self.past)
+
+    def restore(self, saved: tuple[int, tuple[dict[int, Bytes], ...]]) -> None:
+        """Be again as saved."""
+        self.now = saved[0]
+        self.past = [finished.copy() for finished in saved[1]]
+
     def shift(self) -> None:
         """One cycle: the oldest outputs are forgotten."""
         self.now += 1
@@ -148,15 +216,30 @@ class AluOutputs:
         return data
 
 
+Word = tuple[int, int]
+"""Slice and address."""
+
+
 class Memory:
-    """The image, which of its words are initialised, and the ports and banks taken in this cycle."""
+    """The image, which of its words are initialised, and the ports and banks taken in this cycle.
+
+    ``before``, where somebody has put a dictionary, collects what words held before they were written first; None for a
+    word that was not initialised. ``written`` are the addresses that were stored to in this cycle, by slice.
+    """
 
     def __init__(self, machine: Machine, image: Image, known: npt.NDArray[np.bool_]) -> None:
         self.machine = machine
         self.image = image
         self.known = known
         self.banks: dict[tuple[int, str], set[int]] = {}
-        self.written: set[int] = set()
+        self.written: dict[int, tuple[int, ...]] = {}
+        self.before: dict[Word, Bytes | None] | None = None
+
+    def undo(self, before: dict[Word, Bytes | None]) -> None:
+        """Put back what words held."""
+        for (slice_, address), data in before.items():
+            self.known[slice_, address] = data is not None
+            self.image[slice_, address] = 0 if data is None else data
 
     def shift(self) -> None:
         """One cycle: every port and bank is free again."""
@@ -187,7 +270,13 @@ class Memory:
         """A write takes effect: ``data[0]`` at one address, or each superlane at its own."""
         if slice_ in self.written:
             raise StepError(COLLISION, "two writes of a slice take effect in one cycle")
-        self.written.add(slice_)
+        addresses = (address,) if isinstance(address, int) else tuple(np.unique(address).tolist())
+        self.written[slice_] = addresses
+        if self.before is not None:
+            for word in addresses:
+                if (slice_, word) not in self.before:
+                    was = self.image[slice_, word].copy() if self.known[slice_, word] else None
+                    self.before[slice_, word] = was
         if isinstance(address, int):
             self.image[slice_, address] = data[0]
             self.known[slice_, address] = True
