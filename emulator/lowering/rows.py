@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from emulator.lowering import planes
 from emulator.lowering.text import Function, Target, module
 from emulator.lowering.values import Lanes
 from emulator.lowering.vector import Op, lower
@@ -63,7 +64,10 @@ class _RowKernel:
         self.shape = shape
         self.target = target
         self.f = Function()
-        self.v = Lanes(self.f, target.step, target.half)
+        blocks = target.lanes % planes.BLOCK == 0 and self._in_planes(shape)
+        self.halves = 2 if blocks else 1
+        self.step = planes.BLOCK if blocks else target.step
+        self.v = Lanes(self.f, self.step // self.halves, target.half)
         self.cursor = 1
         self.loose: dict[int, DType] = {}
 
@@ -78,9 +82,14 @@ class _RowKernel:
         with f.loop(start, stop) as row:
             inputs = [[self._row(p, row) for p in place] for place in places]
             targets = [self._row(p, row) for p in outputs]
-            with f.loop(0, self.target.lanes, self.v.n) as lane:
+            with f.loop(0, self.target.lanes, self.step) as lane:
                 self._lanes(lane, inputs, spread, targets)
         return f
+
+    def _in_planes(self, shape: Shape) -> bool:
+        """Whether elements of several bytes are put together from planes, or taken apart."""
+        whole = any(len(i.planes) > 1 for i in shape.inputs)
+        return whole or any(o.plane >= 0 and self._size(o.source) > 1 for o in shape.outputs)
 
     def _word(self) -> int:
         self.cursor += 1
@@ -112,8 +121,23 @@ class _RowKernel:
         targets: list[str],
     ) -> None:
         """One step of the lane loop: load, compute, store."""
+        shape = self.shape
+        loaded = [self._load(lane, i, p) for i, p in zip(shape.inputs, inputs, strict=True)]
+        halves = [self._compute([raw[h] for raw in loaded], spread) for h in range(self.halves)]
+        split: dict[Source, list[str]] = {}
+        for number, (output, pointer) in enumerate(zip(shape.outputs, targets, strict=True)):
+            raw, size = [half[number] for half in halves], self._size(output.source)
+            if output.plane < 0:
+                self._store_value(lane, raw, size, pointer)
+                continue
+            if output.source not in split:
+                split[output.source] = self._split(raw, 8 * size)
+            part = split[output.source][output.plane]
+            self.f.do(f"store <{self.step} x i8> {part}, ptr {self.f.at(pointer, lane)}, align 1")
+
+    def _compute(self, loaded: list[str], spread: dict[tuple[int, int], str]) -> list[str]:
+        """What is stored of each output, for ``v.n`` lanes."""
         v = self.v
-        loaded = [self._load(lane, i, p) for i, p in zip(self.shape.inputs, inputs, strict=True)]
         results: list[str] = []
         exact: dict[int, str] = {}
 
@@ -135,38 +159,56 @@ class _RowKernel:
                 type_ = op.source(number)
                 operands.append(get(source, 8 * type_.planes, None if op.exact_sources else type_))
             results.append(lower(v, op, *operands))
-        for output, pointer in zip(self.shape.outputs, targets, strict=True):
-            size = self._size(output.source)
-            self._store(lane, get(output.source, 8 * size, None), size, output.plane, pointer)
+        outputs = self.shape.outputs
+        return [get(o.source, 8 * self._size(o.source), None) for o in outputs]
 
     def _size(self, source: Source) -> int:
         if source.kind == "i":
             return self.shape.inputs[source.index].size
         return self.shape.operations[source.index][0].result.planes
 
-    def _load(self, lane: str, given: Input, pointers: list[str]) -> str:
-        """An input's lanes as raw bits."""
-        v, width = self.v, 8 * given.size
+    def _load(self, lane: str, given: Input, pointers: list[str]) -> list[str]:
+        """An input's lanes as raw bits, half by half."""
+        v, f = self.v, self.f
+        if self.halves == 1:
+            if not given.planes:
+                return [load(v, pointers[0], lane, given.size)]
+            return [load_joined(v, given, pointers, lane)]
         if not given.planes:
-            return load(v, pointers[0], lane, given.size)
-        raw = ""
-        for number, ((size, byte), pointer) in enumerate(zip(given.planes, pointers, strict=True)):
-            part = v.resize(load_plane(v, pointer, lane, size, byte), 8, width, signed=False)
-            if number:
-                part = v.op("shl", width, part, v.splat(width, 8 * number))
-                part = v.op("or", width, raw, part)
-            raw = part
-        return raw
+            place = f.at(pointers[0], f.let(f"mul i64 {lane}, {given.size}"))
+            return planes.load_value(v, place, 8 * given.size)
+        wide = Lanes(f, self.step, v.half)
+        places = zip(given.planes, pointers, strict=True)
+        return planes.joined(v, [load_plane(wide, p, lane, *where) for where, p in places])
 
-    def _store(self, lane: str, raw: str, size: int, plane: int, pointer: str) -> None:
-        """A value's lanes, or one byte plane of them."""
-        f, v = self.f, self.v
-        if plane >= 0:
-            if plane:
-                raw = v.op("lshr", 8 * size, raw, v.splat(8 * size, 8 * plane))
-            raw, size = v.resize(raw, 8 * size, 8), 1
-        where = f.at(pointer, f.let(f"mul i64 {lane}, {size}"))
-        f.do(f"store {v.integer(8 * size)} {raw}, ptr {where}, align 1")
+    def _split(self, raw: list[str], width: int) -> list[str]:
+        """All byte planes of a value."""
+        if self.halves > 1:
+            return planes.split(self.v, raw, width)
+        v, out = self.v, []
+        for plane in range(width // 8):
+            part = v.op("lshr", width, raw[0], v.splat(width, 8 * plane)) if plane else raw[0]
+            out.append(v.resize(part, width, 8))
+        return out
+
+    def _store_value(self, lane: str, raw: list[str], size: int, pointer: str) -> None:
+        v, where = self.v, self.f.at(pointer, self.f.let(f"mul i64 {lane}, {size}"))
+        if self.halves > 1:
+            planes.store_value(v, raw, where, 8 * size)
+        else:
+            v.f.do(f"store {v.integer(8 * size)} {raw[0]}, ptr {where}, align 1")
+
+
+def load_joined(v: Lanes, given: Input, pointers: list[str], lane: str) -> str:
+    """``v.n`` elements of an input in byte planes, as raw bits."""
+    raw, width = "", 8 * given.size
+    for number, ((size, byte), pointer) in enumerate(zip(given.planes, pointers, strict=True)):
+        part = v.resize(load_plane(v, pointer, lane, size, byte), 8, width, signed=False)
+        if number:
+            part = v.op("shl", width, part, v.splat(width, 8 * number))
+            part = v.op("or", width, raw, part)
+        raw = part
+    return raw
 
 
 def load(v: Lanes, pointer: str, lane: str, size: int) -> str:
