@@ -23,7 +23,8 @@ from isa.instruction import DType
 class MatrixEmitter:
     """Emits the matrix unit's kernels.
 
-    ``windows`` is, for each install, the lanes ``[first, end)`` that any activation through it uses.
+    ``windows`` is, for each install, the lanes ``[first, end)`` that any activation through it uses; ``uniform`` the nodes of
+    ``uniform_passes``.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class MatrixEmitter:
         target: Target,
         windows: Ints,
         moves: Moves,
+        uniform: set[int],
     ) -> None:
         self.graph, self.places, self.rows, self.target = graph, places, rows, target
         self.windows = windows
@@ -46,7 +48,7 @@ class MatrixEmitter:
         self.constants: dict[int, npt.NDArray[np.uint8]] = {}
         self._shared: dict[bytes, npt.NDArray[np.uint8]] = {}
         self.zeros = np.zeros(4 * lanes, np.uint8)
-        self.moves = moves
+        self.moves, self.uniform = moves, uniform
         self._selections: dict[int, int] = {}
         self.scratch = 0
 
@@ -87,7 +89,7 @@ class MatrixEmitter:
         pitch = stride * self.acc_pitch
         self._products(node, table, base, pitch, start)
         if emit and node.burst in self.rows.stored:
-            self.rows.emission(node, base, pitch, DType(dtype))
+            self.rows.emission(node, base, pitch, DType(dtype), node.id in self.uniform)
 
     def _products(self, node: Node, table: Table, base: int, pitch: int, start: int) -> None:
         weights = self.graph.weights[node.weights]
@@ -98,6 +100,9 @@ class MatrixEmitter:
         panel += (first_lane - low) * wide * planes
         k = int(self.windows[node.weights, 1]) - low
         column = base + 4 * weights.first
+        columns = weights.columns
+        if node.id in self.uniform:
+            columns, start = wide, 2 * start
         rest = [column, pitch, start, base, weights.first]
         if weights.dtype is DType.I8:
             given = self.places.plane(node.refs[0])
@@ -108,11 +113,11 @@ class MatrixEmitter:
             return
         layout, where = self.places.operand(node.refs)
         sizes = [size for size, _ in layout.planes] or [2]
-        words = [node.count, lanes, weights.columns, panel, k * wide * planes, *rest]
+        words = [node.count, lanes, columns, panel, k * wide * planes, *rest]
         words += [self.scratch, self.widened]
         for (pointer, stride), size in zip(where, sizes, strict=True):
             words += [pointer + first_lane * size, stride]
-        table.add(Multiply(layout, self.window), words, node.count * lanes * weights.columns // 16)
+        table.add(Multiply(layout, self.window), words, node.count * lanes * columns // 16)
 
     def _move(self, node: Node, table: Table) -> None:
         """A pass that only selects bytes."""

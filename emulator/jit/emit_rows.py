@@ -85,10 +85,10 @@ class RowEmitter:
         draft.output(source, -1, target, self.places.pitch(node.burst))
         draft.finish(self.table, node.count, divisible=True)
 
-    def emission(self, node: Node, pointer: int, stride: int, dtype: DType) -> None:
-        """Accumulator rows as a result; NaN canonical."""
+    def emission(self, node: Node, pointer: int, stride: int, dtype: DType, uniform: bool) -> None:
+        """Accumulator rows as a result, or the first column of each in every lane; NaN canonical."""
         draft = _Draft()
-        source = draft.input((Input(4), ((pointer, stride),)))
+        source = draft.input((Input(4, spread=uniform), ((pointer, stride),)))
         if dtype.is_float:
             draft.operations.append((Op("cvt", DType.F32, DType.F32, False), (source,)))
             source = Source("o", 0)

@@ -27,6 +27,7 @@ from emulator.jit.places import Places
 from emulator.jit.storage import Key, Storage, aligned_buffer, zeroed_arena
 from emulator.jit.table import Table
 from emulator.jit.timing import run_cycles
+from emulator.jit.uniform import uniform_passes
 from emulator.jit.walk import Walker
 from emulator.lowering.text import Target
 from emulator.trace import Trace
@@ -102,7 +103,8 @@ class Kernel:
         once, table = (Table(graph.machine.lanes) for _ in range(2))
         rows = RowEmitter(graph, places, table)
         lanes = LaneEmitter(graph, places, table)
-        matrix = MatrixEmitter(graph, places, rows, self._target, windows, moves)
+        uniform = uniform_passes(graph, constant, places.contents)
+        matrix = MatrixEmitter(graph, places, rows, self._target, windows, moves, uniform)
         scratch = aligned_buffer(matrix.widened * self.threads)
         matrix.scratch = scratch.ctypes.data
         for number in constant:

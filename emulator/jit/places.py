@@ -35,7 +35,7 @@ class Places:
 
     def __init__(self, graph: Graph, arena: Image, storage: Storage) -> None:
         self.graph, self.storage = graph, storage
-        self.arena = arena.ctypes.data
+        self.memory, self.arena = arena, arena.ctypes.data
         _, self.depth, self.lanes = arena.shape
         bursts = graph.program.bursts
         self.plain_read = bursts["opcode"] == Read.opcode
@@ -86,6 +86,12 @@ class Places:
         address = self.address[burst] + index * self.stride[burst]
         pointers: Ints = self.arena + (self.queue[burst] * self.depth + address) * self.lanes
         return pointers
+
+    def contents(self, burst: Ints, index: Ints) -> Image:
+        """``[..., lanes]``: the words that many instances of MEM read bursts name, as they are now."""
+        address = self.address[burst] + index * self.stride[burst]
+        words: Image = self.memory[self.queue[burst], address]
+        return words
 
     def planes(
         self, burst: Ints, part: Ints, index: Ints, *, constant: bool = False

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from emulator.lowering.rows import Input, load, load_plane
+from emulator.lowering import planes
+from emulator.lowering.rows import Input, load, load_joined, load_plane
 from emulator.lowering.text import Function, Target
 from emulator.lowering.values import Lanes
 from isa.instruction import DType
@@ -44,8 +45,8 @@ class Multiply:
     """The kernel of one ``acc`` burst: rows of activations times installed columns, added to accumulator rows.
 
     Descriptor: rows; k; columns; panels (at the window's first k); bytes from panel to panel; accumulators (first row, first
-    column); bytes from accumulator row to row; 1 to start from zero; accumulators (first row, lane 0); first column; scratch
-    for widened activations; its bytes a part; then pointer and stride of each place of the activations.
+    column); bytes from accumulator row to row; 1 to start from zero, 2 to leave all other columns as they are then; accumulators
+    (first row, lane 0); first column; scratch for widened activations; its bytes a part; then pointer and stride of each place of the activations.
     """
 
     activations: Input
@@ -191,7 +192,7 @@ class _Multiply:
         own = f.let(f"mul i64 %part, {self.words[11]}")
         scratch = f.let(f"inttoptr i64 {f.let(f'add i64 {self.words[10]}, {own}')} to ptr")
         self._widen(rows, k, scratch)
-        self._clear(rows, columns, pitch, started)
+        self._clear(rows, columns, pitch, f.let(f"icmp eq i64 {start}, 1"))
         wide = panel_columns(self.target)
         count = f.let(f"udiv i64 {f.let(f'add i64 {columns}, {wide - 1}')}, {wide}")
         begin, end = f.share(count)
@@ -221,16 +222,20 @@ class _Multiply:
             sources = [f.at(p, f.let(f"mul i64 {row}, {s}")) for p, s in places]
             out = f.at(scratch, f.let(f"mul i64 {row}, {4 * activation_pitch(self.target)}"))
             with f.loop(0, k, v.n) as lane:
-                if given.planes:
-                    low, high = (
-                        v.resize(load_plane(v, p, lane, size, byte), 8, 16, signed=False)
-                        for p, (size, byte) in zip(sources, given.planes, strict=True)
-                    )
-                    raw = v.op("or", 16, low, v.op("shl", 16, high, v.splat(16, 8)))
-                else:
-                    raw = load(v, sources[0], lane, 2)
                 place = f.at(out, f.let(f"mul i64 {lane}, 4"))
-                f.do(f"store {v.floats} {v.as_float(raw, DType.F16)}, ptr {place}, align 4")
+                if not given.planes:
+                    wide = [(v, load(v, sources[0], lane, 2))]
+                elif v.n < planes.HALF:
+                    wide = [(v, load_joined(v, given, sources, lane))]
+                else:
+                    parts = zip(sources, given.planes, strict=True)
+                    low, high = (load_plane(v, p, lane, *where) for p, where in parts)
+                    eight = Lanes(f, v.n // 2, v.half)
+                    wide = [(eight, raw) for raw in planes.zipped(v, low, high)]
+                for number, (some, raw) in enumerate(wide):
+                    value = some.as_float(raw, DType.F16)
+                    where = f.at(place, 4 * some.n * number)
+                    f.do(f"store {some.floats} {value}, ptr {where}, align 4")
 
     def _clear(self, rows: str, columns: str, pitch: str, started: str) -> None:
         """Where accumulation starts, columns that are not installed become zero; the first part does it."""

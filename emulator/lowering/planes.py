@@ -44,10 +44,8 @@ def split(v: Lanes, halves: Sequence[str], width: int) -> list[str]:
     sorted_ = [_shuffled(v, f"<{total} x i8>", _cast(v, h, width, 8), None, order) for h in halves]
     words = [v.f.let(f"bitcast <{total} x i8> {s} to <{total // 4} x i32>") for s in sorted_]
     if width == 16:
-        pairs = [
-            _shuffled(v, "<8 x i32>", *words, o)
-            for o in ([0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15])
-        ]
+        orders = [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]
+        pairs = [_shuffled(v, "<8 x i32>", words[0], words[1], o) for o in orders]
         out = [_shuffled(v, "<8 x i32>", p, None, [0, 4, 2, 6, 1, 5, 3, 7]) for p in pairs]
         return [v.f.let(f"bitcast <8 x i32> {o} to <32 x i8>") for o in out]
     registers = [
@@ -58,10 +56,10 @@ def split(v: Lanes, halves: Sequence[str], width: int) -> list[str]:
     out = []
     for first in (0, 2):
         order = [first + o for o in (0, 8, 1, 9, 4, 12, 5, 13)]
-        quads = [_shuffled(v, "<8 x i32>", *registers[i : i + 2], order) for i in (0, 2)]
+        quads = [_shuffled(v, "<8 x i32>", registers[i], registers[i + 1], order) for i in (0, 2)]
         longs = [v.f.let(f"bitcast <8 x i32> {q} to <4 x i64>") for q in quads]
         for order in ([0, 4, 2, 6], [1, 5, 3, 7]):
-            plane = _shuffled(v, "<4 x i64>", *longs, order)
+            plane = _shuffled(v, "<4 x i64>", longs[0], longs[1], order)
             out.append(v.f.let(f"bitcast <4 x i64> {plane} to <32 x i8>"))
     return out
 
@@ -116,6 +114,16 @@ def _zipped(v: Lanes, low: str, high: str, width: int) -> list[str]:
         inside = [part * per // 2 + i // 2 + count * (i % 2) for i in range(per)]
         both = _shuffled(v, type_, low, high, [*inside, *(per + i for i in inside)])
         out.append(v.f.let(f"bitcast {type_} {both} to <{count // 2} x i{2 * width}>"))
+    return out
+
+
+def zipped(v: Lanes, low: str, high: str) -> list[str]:
+    """16 elements of two bytes, the first eight and the others, from ``HALF`` bytes of each plane."""
+    out = []
+    for first in (0, HALF // 2):
+        order = [first + i // 2 + HALF * (i % 2) for i in range(HALF)]
+        both = _shuffled(v, f"<{HALF} x i8>", low, high, order)
+        out.append(v.f.let(f"bitcast <{HALF} x i8> {both} to <{HALF // 2} x i16>"))
     return out
 
 

@@ -30,10 +30,14 @@ class Source(NamedTuple):
 
 
 class Input(NamedTuple):
-    """What a row kernel reads: a value of ``size`` bytes a lane (``planes`` empty), or the planes of one."""
+    """What a row kernel reads: a value of ``size`` bytes a lane (``planes`` empty), or the planes of one.
+
+    With ``spread``, a row is a single value, which every lane takes.
+    """
 
     size: int
     planes: tuple[tuple[int, int], ...] = ()
+    spread: bool = False
 
 
 class Output(NamedTuple):
@@ -170,6 +174,10 @@ class _RowKernel:
     def _load(self, lane: str, given: Input, pointers: list[str]) -> list[str]:
         """An input's lanes as raw bits, half by half."""
         v, f = self.v, self.f
+        if given.spread:
+            type_ = f"i{8 * given.size}"
+            one = f.let(f"load {type_}, ptr {pointers[0]}, align 1")
+            return [v.spread(type_, one)] * self.halves
         if self.halves == 1:
             if not given.planes:
                 return [load(v, pointers[0], lane, given.size)]
