@@ -23,11 +23,19 @@ from isa.program import decode_args
 
 @dataclass(frozen=True)
 class Effects:
-    """Stream groups ``(first stream, planes)`` that one dispatch reads and puts; ``products``: it accumulates."""
+    """Stream groups that one dispatch reads and puts; ``products``: it accumulates.
 
-    reads: tuple[tuple[int, int], ...]
+    A sample is ``(first stream, planes, delay)``: what passed so many cycles before the dispatch; a put ``(first, planes)``.
+    """
+
+    samples: tuple[tuple[int, int, int], ...]
     puts: tuple[tuple[int, int], ...]
     products: bool
+
+    @property
+    def reads(self) -> tuple[tuple[int, int], ...]:
+        """The samples without their delays."""
+        return tuple((first, planes) for first, planes, _ in self.samples)
 
 
 class _Notes:
@@ -41,12 +49,12 @@ class _Notes:
         self.plane.buffer = np.zeros((1 << 11, machine.lanes), np.uint16)
         self.plane.weights = self.plane.buffer[: machine.lanes]
         self.plane.enabled = np.zeros(machine.lanes, np.bool_)
-        self.reads: list[tuple[int, int]] = []
+        self.samples: list[tuple[int, int, int]] = []
         self.puts: list[tuple[int, int]] = []
         self.accumulates = False
 
     def stream(self, stream: int, planes: int, delay: int = 0) -> Bytes:
-        self.reads.append((stream, planes))
+        self.samples.append((stream, planes, delay))
         return np.zeros((planes, self.machine.lanes), np.uint8)
 
     def alu(self, index: int, planes: int, delay: int = 0) -> Bytes:
@@ -84,7 +92,7 @@ class _Notes:
 def _observed(machine: Machine, opcode: int, args: tuple[int, ...]) -> Effects:
     notes = _Notes(machine)
     decode_args(opcode, args).execute(notes)
-    return Effects(tuple(notes.reads), tuple(notes.puts), notes.accumulates)
+    return Effects(tuple(notes.samples), tuple(notes.puts), notes.accumulates)
 
 
 def effects(machine: Machine, opcode: int, args: Sequence[int]) -> Effects:
@@ -128,13 +136,33 @@ class Arrivals:
     """Everything dispatched so far, in the order of the text; what arrives is always the latest that was put upstream."""
 
     machine: Machine
+    otherwise: str = ""
+    """What else to do where nothing arrives, for the hint."""
     _pending: list[tuple[int, int, Sequence[int], int]] = field(default_factory=list)
-    _puts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    _puts: dict[int, list[tuple[int, int, object]]] = field(default_factory=dict)
     _queues: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def add(self, queue: int, opcode: int, args: Sequence[int], cycle: int) -> None:
         """Note the first dispatch of a burst."""
         self._pending.append((queue, opcode, args, cycle))
+
+    def put(self, stream: int, position: int, landing: int, by: object) -> None:
+        """Note a value that is on a stream at a position in cycle ``landing``, and who says so."""
+        self._index()
+        self._puts.setdefault(stream, []).append((position, landing, by))
+
+    def latest(self, stream: int, position: int) -> object:
+        """Who last put something on a stream upstream of a position: what ``put`` was told, None for a dispatch."""
+        found = self._upstream(stream, position)
+        return found[2] if found else None
+
+    def _upstream(self, stream: int, position: int) -> tuple[int, int, object] | None:
+        self._index()
+        east = stream < self.machine.streams
+        for put in reversed(self._puts.get(stream, ())):
+            if (put[0] <= position) if east else (put[0] >= position):
+                return put
+        return None
 
     def _index(self) -> None:
         for queue, opcode, args, cycle in self._pending:
@@ -142,7 +170,7 @@ class Arrivals:
             landing = cycle + latency(self.machine, opcode)
             for first, planes in effects(self.machine, opcode, args).puts:
                 for stream in range(first, first + planes):
-                    self._puts.setdefault(stream, []).append((position, landing))
+                    self._puts.setdefault(stream, []).append((position, landing, None))
             self._queues[queue, BY_OPCODE[opcode].mnemonic] = cycle
             if BY_OPCODE[opcode].unit == "VXM":
                 self._queues[queue, ""] = landing
@@ -164,16 +192,15 @@ class Arrivals:
 
     def plane(self, stream: int, position: int) -> int:
         """The cycle in which what was last put on one stream upstream passes ``position``. Raises ``ArrivalError``."""
-        self._index()
-        east = stream < self.machine.streams
-        for origin, landing in reversed(self._puts.get(stream, ())):
-            if (origin <= position) if east else (origin >= position):
-                return landing + self.hops(stream, origin, position)
+        found = self._upstream(stream, position)
+        if found:
+            return found[1] + self.hops(stream, found[0], position)
         name, unit = stream_name(self.machine, stream), unit_name(self.machine, position)
-        where = "east" if not east else "west"
+        where = "west" if stream < self.machine.streams else "east"
         raise ArrivalError(
             f"nothing above puts a value on {name} upstream of {unit}",
-            f"put one on {name} at a unit {where} of {unit}, in a line above this one",
+            f"put one on {name} at a unit {where} of {unit}, in a line above this one"
+            + self.otherwise,
         )
 
     def stream(self, stream: int, planes: int, position: int) -> int:

@@ -1,7 +1,7 @@
 ; z = a * x + y over n rows of cols lanes, fp32: one multiply, one add, a row a cycle.
 ;
-; x flows west and y east to the VXM. y is wanted by the add, which is one ALU behind the multiply, so y comes
-; vxm_alu cycles later. z flows on east and is written as it passes.
+; x flows west and y east to the VXM, where the kernel saxpy says when it wants them; z flows on east and is written as
+; it passes.
 
 .chip tsp1
 .param n = 128  ; rows
@@ -12,10 +12,11 @@
 .tensor y f32 n cols at MEM_W0:0 input
 .tensor z f32 n cols at MEM_E4:0 output
 
+.include "pointwise.asm"
+
 .let t = earliest(x, VXM)
 
 @reach(VXM, t) x: read W0
 @reach(VXM, t+timing.vxm_alu) y: read E0
-@arrives VXM_0: mul f32, W0, #a x{n}
-@arrives VXM_8: add f32, alu0, E0 -> E4 x{n}
+@arrives saxpy(n, a, 0, 8, E4)
 @arrives z: write E4

@@ -14,7 +14,7 @@ import numpy as np
 
 from isa.assembly.author import Author
 from isa.assembly.bind import bind
-from isa.assembly.blocks import Blocks, Source, StopError
+from isa.assembly.blocks import Blocks
 from isa.assembly.directives import DirectiveError, Surroundings
 from isa.assembly.dispatching import Dispatcher
 from isa.assembly.errors import AssemblyError, AssemblyErrors
@@ -22,6 +22,7 @@ from isa.assembly.expressions import ExpressionError
 from isa.assembly.lines import Directive, Dispatch, Word, parse_fast, parse_line
 from isa.assembly.names import UNKNOWN, Meaning, Row, Scope
 from isa.assembly.render import WrittenError, all_canonical
+from isa.assembly.sources import Source, StopError
 from isa.assembly.symbols import symbols_entry
 from isa.assembly.syntax import BindError, number
 from isa.assembly.written import Canonical, take_apart
@@ -161,6 +162,7 @@ class _Assembler:
         self.queues: _Queues | None = None
         self.errors: dict[tuple[object, ...], AssemblyError] = {}
         self.author = Author(lambda: self.around.machine, given)
+        self.noted = 0
         self._dispatcher: Dispatcher | None = None
 
     def names(self, scope: Scope) -> Meaning:
@@ -201,11 +203,7 @@ class _Assembler:
         """A line with an author's words, or one for the grammar."""
         written = take_apart(source.text)
         if written is not None:
-            if self._dispatcher is None:
-                self._dispatcher = Dispatcher(
-                    self.around.machine, self._dispatch, self._queues().rows
-                )
-            self._dispatcher.line(written, source, scope)
+            self.dispatcher().line(written, source, scope)
             return
         try:
             statement = parse_line(source.text, source.number, source.where)
@@ -216,6 +214,18 @@ class _Assembler:
             self.around.take(statement)
         elif statement is not None:
             self._queues().take(statement, source)
+
+    def dispatcher(self) -> Dispatcher:
+        """Who turns authors' dispatches into canonical ones."""
+        if self._dispatcher is None:
+            self._dispatcher = Dispatcher(self.around.machine, self._dispatch, self._queues().rows)
+        return self._dispatcher
+
+    def dispatches(self) -> tuple[list[Row], list[Source]]:
+        """Every dispatch so far and its line; a ``repeat`` behind changes none of them."""
+        queues = self._queues()
+        queues.last.clear()
+        return queues.rows, queues.lines
 
     def _dispatch(self, line: Canonical, source: Source) -> Row | None:
         """Take a canonical dispatch; errors get the author's columns."""
@@ -239,6 +249,7 @@ class _Assembler:
         self, code: int, message: str, source: Source, column: int = 0, hint: str = ""
     ) -> None:
         """Note an error; the same one of the same line, met again in a loop, is noted once."""
+        self.noted += 1
         error = AssemblyError(
             code,
             message,
@@ -325,7 +336,7 @@ def assemble(
 
     Raises ``AssemblyErrors`` holding every error: TSP201 syntax, TSP202 no such instruction, TSP203 a value out of range,
     TSP204 wrong queue, TSP205 a statement out of place, TSP206 memory that is not there, TSP207 chip, TSP208 expression,
-    TSP209 name, TSP210 block, TSP211 limit, TSP212 file, TSP213 tensor or data, TSP214 time.
+    TSP209 name, TSP210 block, TSP211 limit, TSP212 file, TSP213 tensor or data, TSP214 time, TSP216 .. TSP221 contracts.
     """
     assembler = _Assembler(machine, where, parameters or {})
     root = None if folder is None else Path(folder)

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from isa.assembly.blocks import Source
 from isa.assembly.expressions import ExpressionError, Unit, as_number, describe
 from isa.assembly.lines import Word
 from isa.assembly.names import Meaning, Scope
 from isa.assembly.render import WrittenError, interpolated, suffix, value_of, whole
+from isa.assembly.sources import Source
 from isa.assembly.tensors import (
     FILE,
     USES,

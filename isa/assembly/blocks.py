@@ -7,12 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
-from isa.assembly.expressions import ExpressionError, Names, Value
+from isa.assembly.contracts import CLAUSES, wrong
+from isa.assembly.expressions import ExpressionError, Value
+from isa.assembly.kernels import Kernels, kernel_call
 from isa.assembly.lines import Word
 from isa.assembly.names import Scope, unknown
 from isa.assembly.render import WrittenError, value_of, whole
+from isa.assembly.sources import Lines, place
+from isa.assembly.sources import Source as Source
+from isa.assembly.sources import StopError as StopError
 from isa.assembly.tensors import FILE, inside
 from isa.assembly.written import code_of, find, split
 
@@ -24,41 +29,12 @@ DEEPEST: Final = 32
 """Blocks, calls and included files within each other."""
 MOST_BYTES: Final = 1 << 24
 """Of an included file."""
-OPENERS: Final = ("for", "if", "macro")
+OPENERS: Final = ("for", "if", "macro", "kernel")
 _DIRECTIVE: Final = re.compile(r"\s*\.([a-z]\w*)\b\s*")
 _CALL: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*\(")
 _FOR: Final = re.compile(r"([A-Za-z_]\w*)\s+in\s+")
 _MACRO: Final = re.compile(r"([A-Za-z_]\w*)\s*\(([^()]*)\)\s*")
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
-
-
-class Source(NamedTuple):
-    """A line of some file, and the calls and files through which it was reached, innermost first."""
-
-    text: str
-    number: int
-    where: str
-    folder: Path | None = None
-    trace: tuple[str, ...] = ()
-
-
-class StopError(Exception):
-    """A limit was reached: nothing more is read."""
-
-
-class Lines(Protocol):
-    """Who takes single lines."""
-
-    def line(self, source: Source, scope: Scope) -> None:
-        """Take one line, or note what is wrong with it."""
-
-    def names(self, scope: Scope) -> Names:
-        """What names mean in a scope."""
-
-    def note(
-        self, code: int, message: str, source: Source, column: int = 0, hint: str = ""
-    ) -> None:
-        """Note an error."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +46,6 @@ class Macro:
     scope: Scope
 
 
-def place(source: Source) -> str:
-    """``file:line`` of a line."""
-    return f"{source.where or 'line'}:{source.number}"
-
-
 @dataclass
 class Blocks:
     """Walks a text's lines, and those its blocks stand for."""
@@ -83,6 +54,10 @@ class Blocks:
     root: Path | None
     macros: dict[str, Macro] = field(default_factory=dict)
     expanded: int = 0
+    kernels: Kernels = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kernels = Kernels(self.lines, self.run)
 
     def run(self, sources: Sequence[Source], scope: Scope, depth: int = 0) -> None:
         """Take every line in order. Raises ``StopError``."""
@@ -92,7 +67,7 @@ class Blocks:
             first = source.text.lstrip()[:1]
             if depth:
                 self._count(source)
-            if first in ("", "@", ";"):
+            if first in ("", ";") or (first == "@" and not kernel_call(source.text)):
                 self.lines.line(source, scope)
                 at += 1
                 continue
@@ -123,15 +98,21 @@ class Blocks:
             return self._block(name, rest, sources, at, scope, depth)
         if name in ("end", "else"):
             hint = (
-                "it closes .for, .if or .macro"
+                "it closes .for, .if, .macro or .kernel"
                 if name == "end"
                 else "it belongs between .if and .end"
             )
             raise WrittenError(
                 ExpressionError(f".{name} without a block", code=BLOCK, hint=hint), rest.column
             )
+        if name in CLAUSES:
+            hint = "it belongs at the head of a .kernel, above what the kernel does"
+            raise wrong(f".{name} outside a kernel's head", rest.column, hint)
         if name == "include":
             self._include(source, rest, scope, depth)
+        elif called := kernel_call(source.text):
+            self._deeper(source, depth)
+            self.kernels.call(source, called, scope, depth)
         else:
             call = None if directive else self._call_of(source)
             if call:
@@ -152,8 +133,8 @@ class Blocks:
         self._deeper(source, depth)
         if name == "for":
             self._loop(source, rest, body, scope, depth)
-        elif name == "macro":
-            self._define(rest, body, scope)
+        elif name in ("macro", "kernel"):
+            self._define(name, rest, body, scope, source)
         else:
             holds = whole(rest.text, rest.column, self.lines.names(scope))
             cut = other - at - 1
@@ -223,7 +204,9 @@ class Blocks:
         except ExpressionError as error:
             raise WrittenError(error, column) from None
 
-    def _define(self, rest: Word, body: Sequence[Source], scope: Scope) -> None:
+    def _define(
+        self, kind: str, rest: Word, body: Sequence[Source], scope: Scope, source: Source
+    ) -> None:
         head = _MACRO.fullmatch(rest.text)
         parameters = (
             tuple(p.strip() for p in head[2].split(",")) if head and head[2].strip() else ()
@@ -234,14 +217,17 @@ class Blocks:
             or len({*parameters}) < len(parameters)
         ):
             raise WrittenError(
-                ExpressionError("unexpected form", code=BLOCK, hint=".macro name(a, b)"),
+                ExpressionError("unexpected form", code=BLOCK, hint=f".{kind} name(a, b)"),
                 rest.column,
             )
-        if head[1] in self.macros:
+        if head[1] in self.macros or head[1] in self.kernels.known:
             raise WrittenError(
-                ExpressionError(f"macro {head[1]} is defined already", code=BLOCK), rest.column
+                ExpressionError(f"{kind} {head[1]} is defined already", code=BLOCK), rest.column
             )
-        self.macros[head[1]] = Macro(parameters, tuple(body), scope)
+        if kind == "kernel":
+            self.kernels.define(head[1], parameters, body, scope, source)
+        else:
+            self.macros[head[1]] = Macro(parameters, tuple(body), scope)
 
     def _call_of(self, source: Source) -> re.Match[str] | None:
         """The head of a macro's call, if the line has that form."""
@@ -253,6 +239,12 @@ class Blocks:
 
     def _call(self, source: Source, call: re.Match[str], scope: Scope, depth: int) -> None:
         name, column = call[1], call.start(1) + 1
+        if name in self.kernels.known:
+            hint = f"@t {name}(...), or @arrives {name}(...)"
+            raise WrittenError(
+                ExpressionError(f"kernel {name} is called for a cycle", code=BLOCK, hint=hint),
+                column,
+            )
         if name not in self.macros:
             error = unknown("macro", name, list(self.macros), f".macro {name}(...) defines one")
             raise WrittenError(error, column)

@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 from isa.arrival import Arrivals
 from isa.assembly.bind import bind
-from isa.assembly.blocks import Source
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
 from isa.assembly.lines import Word
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
 from isa.assembly.render import WrittenError, interpolated, operand, suffix, suffix_order, whole
+from isa.assembly.sources import Source
 from isa.assembly.syntax import BindError, text_order
 from isa.assembly.tensors import WRONG, Tensor
 from isa.assembly.written import Canonical, Written, split
@@ -207,7 +207,7 @@ class Dispatcher:
         text, column = written.time.text, written.time.column
         if text.isdigit():
             return text, positional
-        self._catch_up()
+        self.catch_up()
         subject = names.subject = self._subject(part, written.mnemonic.text)
         if subject is None and ("arrives" in text or "reach" in text):
             return "0", positional  # The dispatch itself is wrong, and the assembler says why.
@@ -221,7 +221,8 @@ class Dispatcher:
             positional = self._delayed(part, subject, cycle, written.time)
         return str(cycle), positional
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Let arrive what has been dispatched since."""
         for row in self.taken[self._seen :]:
             self.arrivals.add(row[0], row[1], row[7], row[3])
         self._seen = len(self.taken)

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from isa.assembly.blocks import OPENERS
+from isa.assembly.contracts import CLAUSES, tight
 from isa.assembly.render import suffix_order
 from isa.assembly.written import NOTHING, Written, code_of, take_apart
 
@@ -42,6 +43,9 @@ def _statement(code: str, name: str) -> str:
     """A line without its comment, in its form."""
     if name in _VERBATIM:
         return code.strip()
+    if name in CLAUSES:
+        head, colon, rest = tight(code).strip().partition(":")
+        return _spaced(f"{head.rstrip()}{colon} {rest.strip()}" if colon else head)
     if name:
         return _spaced(code.strip())
     written = take_apart(code)

@@ -30,6 +30,7 @@ AUTHORED: Final = [
     f".{name}"
     for name in (
         *("let", "set", "param", "for", "if", "else", "macro", "end", "include", "tensor", "npy"),
+        *("kernel", "in", "out", "uses"),
         *(t.name.lower() for t in DType),
     )
 ]

@@ -18,6 +18,7 @@ from isa.assembly.expressions import (
     as_number,
     describe,
 )
+from isa.assembly.ports import Contract, Port
 from isa.assembly.tensors import Tensor
 from isa.instruction import DType
 from isa.machine import Machine
@@ -176,13 +177,20 @@ class Meaning:
         if found is not None:
             return found
         base, _, attribute = name.partition(".")
-        tensor = self.scope.find(base) if attribute else None
-        if isinstance(tensor, Tensor):
-            return tensor.attribute(attribute)
+        owner = self.scope.find(base) if attribute else None
+        if isinstance(owner, Tensor):
+            return owner.attribute(attribute)
+        if isinstance(owner, Contract):
+            out = owner.out(attribute)
+            if out is None:
+                outs = [p.name for p in owner.outs]
+                hint = f"{owner.kernel} has {', '.join(outs) or 'none'}"
+                raise unknown("out", attribute, outs, hint)
+            return out
         stream = _STREAM.fullmatch(name)
         if stream and len(name) < 6:
             return Stream(stream[1], int(stream[2]))
-        if name.startswith("alu") and name[3:].isdigit() and len(name) < 8:
+        if name.startswith("alu") and name[3:].isdecimal() and len(name) < 8:
             return Alu(int(name[3:]))
         if name == "arrives":
             return self.call("arrives", ())
@@ -193,9 +201,16 @@ class Meaning:
             return unit
         if any(name == fact for fact, _ in self.machine.facts) and name != "chip.name":
             return self.machine[name]
-        raise unknown(
-            "name", name, [*self.scope.all(), *FUNCTIONS], f".let {name} = ... defines one"
-        )
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> ExpressionError:
+        """The error for a name that means nothing: of a chip's field, or of what stands before its dot."""
+        base, dot, _ = name.partition(".")
+        fields = [fact for fact, _ in self.machine.facts]
+        if dot and any(fact.startswith(f"{base}.") for fact in fields):
+            return unknown("chip field", name, fields, "tspc info --chip NAME lists them")
+        known = [*self.scope.all(), *FUNCTIONS]
+        return unknown("name", base, known, f".let {base} = ... defines one")
 
     def _unit(self, name: str) -> Unit | None:
         m = self.machine
@@ -318,7 +333,7 @@ class Meaning:
         if len(args) == 1 and isinstance(args[0], Stream):
             first = args[0].index + (self.machine.streams if args[0].direction == "W" else 0)
             return arrivals.plane(first, position)
-        if len(args) == 1 and isinstance(args[0], Label):
+        if len(args) == 1 and isinstance(args[0], Label | Port):
             return args[0].arrival(position, arrivals)
         shown = describe(args[0]) if args else "nothing"
         raise ExpressionError(f"arrives takes a stream or a label, not {shown}", code=TIME)

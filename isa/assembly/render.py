@@ -18,6 +18,7 @@ from isa.assembly.expressions import (
 )
 from isa.assembly.lines import Dispatch, Word
 from isa.assembly.names import Alu
+from isa.assembly.ports import Port
 from isa.assembly.written import find
 
 _CANONICAL: Final = re.compile(
@@ -89,6 +90,8 @@ def _text_of(value: Value, column: int, units: bool = False) -> str:
     """A value as an operand."""
     if isinstance(value, str | Stream | Alu) or (units and isinstance(value, Unit)):
         return str(value)
+    if isinstance(value, Port):
+        return str(value.stream)
     number = as_number(value)
     if isinstance(number, float) and number.is_integer():
         number = int(number)
@@ -130,6 +133,10 @@ def _immediate(text: str, column: int, names: Names) -> str:
 
 def suffix(word: Word, names: Names) -> str:
     """A count, interval, stride or node in canonical form."""
+    if word.text.startswith("->"):
+        hint = "mul f32, E0, #2 -> E4 x128 +1"
+        error = ExpressionError("results stand before the count", hint=hint)
+        raise WrittenError(error, word.column)
     sign, rest = word.text[:1], word.text[1:]
     if rest.isdigit() or sign not in ("x", "/", "+", "-", "!") or not rest:
         return word.text

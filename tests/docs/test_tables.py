@@ -15,6 +15,8 @@ from tests.docs.pages import ROOT, cells, table
 
 CHIPS = ("tsp1", "tsp1-deep", "tiny")
 FOLDERS = ("isa", "compiler", "emulator", "runtime")
+MAKERS = ("_refuse", "_at", "complain", "Finding", "Complaint")
+"""What makes errors besides their own classes."""
 EXIT_CODES = {
     name: value.exit_code
     for name, value in vars(isa.errors).items()
@@ -70,7 +72,7 @@ def raised(path: Path, named: dict[str, set[int]]) -> Iterator[tuple[int, str]]:
             continue
         codes = [k.value for k in node.keywords if k.arg == "code"]
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if not name.endswith("Error") and name not in ("_refuse", "_at", "complain"):
+        if not name.endswith("Error") and name not in MAKERS:
             continue
         for number in [node.args[0], *codes]:
             if isinstance(number, ast.Constant) and type(number.value) is int:

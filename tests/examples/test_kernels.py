@@ -66,6 +66,21 @@ def test_gelu(tsp_kernel: TspKernel, n: int, cols: int, cycles: int) -> None:
     assert disassemble(text.program) == disassemble(gelu.build(n, cols))
 
 
+@pytest.mark.parametrize(("n", "cols", "cycles"), [(128, 320, 192), (37, 5, 101), (1, 1, 65)])
+def test_saxpy_gelu(tsp_kernel: TspKernel, n: int, cols: int, cycles: int) -> None:
+    """Two kernels in a chain: GELU's cycles, two ALUs more before it, and four slices more behind."""
+    wide = drawn(lambda random: (random.standard_normal((n, cols)) * 8).astype(f32))
+    tsp_kernel(
+        KERNELS / "saxpy_gelu.asm",
+        lambda x, y: gelu_reference(np.asarray(f32(2.5) * x + y)),
+        parameters={"n": n, "cols": cols},
+        inputs={"x": wide},
+        rtol=1e-6,
+        atol=1e-6,
+        cycles=cycles,
+    )
+
+
 @pytest.mark.parametrize(
     ("m", "k", "n", "cycles"),
     [(128, 768, 64, 846), (37, 321, 5, 257), (3, 40, 320, 463), (1, 1, 1, 142)],

@@ -64,7 +64,7 @@ def errors_of(text: str, folder: Path | None = None) -> AssemblyErrors:
         (".lett a = 5", 202, 1, "did you mean .let?"),
         ("twise(3)", 209, 1, "did you mean twice?"),
         ("twice()", 210, 1, "twice(x)"),
-        (".end", 210, 5, "it closes .for, .if or .macro"),
+        (".end", 210, 5, "it closes .for, .if, .macro or .kernel"),
         (".else", 210, 6, "it belongs between .if and .end"),
         (".for i in 4", 210, 6, ".for i in 0..4"),
         (".tensor u f64 4 4 at MEM_E0:0", 213, 11, "types: i8, i16, i32, f16, f32"),
@@ -184,7 +184,8 @@ def numbers_of(text: str) -> list[int]:
 
 FRAGMENTS = [
     "@0 MEM_E0: read 0, E0", "@arrives ", "@reach(VXM, t) ", "x: read W0", "VXM_1: add f32, ", "(", ")", "{", "}",
-    "E4", "alu1", "~", "#", "1", "n", " + ", ",", "->", " x", "/", "!", ".let n = ", ".for i in 0..3\n", "\n.end\n",
+    "E4", "alu1", "~", "#", "1", "n", " + ", ",", "->", " x", "/", "!", ".let n = ", ".for i in 0..3\n", ".kernel k(a)\n", ".in x: W0 @t\n", ".out y: E4 @t+3 x2\n",
+    ".uses VXM_1\n", "@arrives k(2)\n", "a: @9 k(n, x=a.y)\n", "\n.end\n",
     ".macro f(a)\n", "f(2)\n", "\n", ":", "lab: ", ".tensor x f32 4 32 at MEM_E0:0", ".i8 ", '"', "[", "]", "..",
     ".if ", ".else\n", "done(lab)", "MXM_E0.accumulate: acc i8, 0, E0", ";", "\\", "\t", "é", "imm=", ".set n = n*n",
 ]  # fmt: skip
@@ -197,4 +198,4 @@ def test_noise_is_an_error_and_nothing_else(seed: int) -> None:
     start = ".let n = 3\n.let t = 40\n.tensor x f32 4 32 at MEM_E0:0 input\n"
     for _ in range(150):
         text = start + "".join(FRAGMENTS[i] for i in rng.randint(len(FRAGMENTS), size=12))
-        assert all(200 < number < 215 for number in numbers_of(text))
+        assert all(200 < number < 222 for number in numbers_of(text))

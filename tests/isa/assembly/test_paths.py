@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isa.assembly import AssemblyErrors, assemble
@@ -64,6 +64,7 @@ def outcome(line: str) -> object:
         return [e.number for e in errors.errors]
 
 
+@example("@7 SXM_W.0: shift E0, E0, 0x5")
 @settings(max_examples=500)
 @given(lines())
 def test_fast_path_and_grammar_accept_the_same(line: str) -> None:
