@@ -141,6 +141,10 @@ class Events:
         return Uses(tuple(writers), tuple(readers))
 
 
+def _distinct(rows: npt.NDArray[np.int64] | int) -> list[int]:
+    return [rows] if isinstance(rows, int) else np.unique(rows).tolist()
+
+
 class _Watched:
     """A slice's words, telling which of them are looked at."""
 
@@ -150,7 +154,7 @@ class _Watched:
     def __getitem__(self, index: Any) -> Any:
         rows = index[0] if isinstance(index, tuple) else index
         queue = self._port.dispatch.queue
-        for row in np.unique(rows).tolist():
+        for row in _distinct(rows):
             self._port.saw(Line(LineKind.WORD, queue, row), 0)
         return self._words[index]
 
@@ -204,7 +208,7 @@ class ObservedPort(ReferencePort):
     def store(self, address: npt.NDArray[np.int64] | int, data: Bytes) -> None:
         super().store(address, data)
         access = Access.WRITE if isinstance(address, int) else Access.PARTIAL
-        for row in np.unique(address).tolist():
+        for row in _distinct(address):
             self.wrote(Line(LineKind.WORD, self.dispatch.queue, row), self.latency, access)
 
     def _staged(self, state: Any) -> Any:

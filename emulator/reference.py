@@ -78,6 +78,7 @@ class ReferenceInterpreter:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.machine = program.machine
+        self._rows: list[Any] = program.bursts.tolist()
         for key, fact in self.machine.facts:
             latency = key.startswith("timing.") and key != "timing.stagger"
             if (latency or key == "streams.hop") and int(fact.value) < 1:
@@ -124,19 +125,16 @@ class ReferenceInterpreter:
         except (ValueError, IndexError, KeyError) as error:
             senseless = StepError(NO_MEANING, f"an operand has no meaning: {error}")
             raise self._located(senseless, dispatch) from None
-        burst = self.program.bursts[dispatch.burst]
-        if dispatch.step + 1 < burst["count"]:
-            self.agenda[self.cycle + int(burst["interval"])].append(
-                (dispatch.burst, dispatch.step + 1)
-            )
+        count, interval = self._rows[dispatch.burst][4:6]
+        if dispatch.step + 1 < count:
+            self.agenda[self.cycle + interval].append((dispatch.burst, dispatch.step + 1))
         self.dispatched += 1
         return dispatch
 
     def coming(self, place: int) -> Dispatch:
         """Which dispatch of this cycle is the one at ``place`` of ``due``."""
         index, step = self.due[place]
-        queue = int(self.program.bursts["queue"][index])
-        return Dispatch(index, step, queue, self._instance(index, step))
+        return Dispatch(index, step, self._rows[index][0], self._instance(index, step))
 
     def result(self) -> tuple[dict[str, npt.NDArray[Any]], Trace]:
         """Outputs and trace of a finished run."""
@@ -229,11 +227,11 @@ class ReferenceInterpreter:
 
     def _instance(self, index: int, step: int) -> Instruction:
         """Burst ``index``'s instruction with its strided operand advanced ``step`` times."""
-        burst = self.program.bursts[index]
-        opcode, args = int(burst["opcode"]), burst["args"].tolist()
+        _, opcode, _, _, _, _, stride, given = self._rows[index]
+        args = list(given)
         for place, operand in enumerate(BY_OPCODE[opcode].operands):
             if operand.strided:
-                args[place] += step * int(burst["stride"])
+                args[place] += step * stride
         return decode_args(opcode, args)
 
     def _execute(self, dispatch: Dispatch) -> None:

@@ -7,7 +7,8 @@ Going back puts those words back, checkpoint by checkpoint, and steps forward fr
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -41,12 +42,19 @@ class _Checkpoint:
     snapshot: Snapshot
     before: dict[Word, Bytes | None] = field(default_factory=dict)
 
-    def arrays(self) -> Iterator[npt.NDArray[Any]]:
-        """What takes memory; checkpoints may share some."""
-        yield from (self.snapshot.streams.cells.values, self.snapshot.streams.past.values)
-        for plane in self.snapshot.planes:
-            yield from plane.arrays
-        yield from (data for data in self.before.values() if data is not None)
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        """What takes memory, besides words; checkpoints may share some."""
+        streams, planes = self.snapshot.streams, self.snapshot.planes
+        return [streams.cells.values, streams.past.values, *(a for p in planes for a in p.arrays)]
+
+
+def _fresh(pair: list[_Checkpoint]) -> int:
+    """Bytes, about, that the last of one or two checkpoints in a row adds: its own arrays, and words of the one before."""
+    *before, last = pair
+    shared = {id(array) for checkpoint in before for array in checkpoint.arrays()}
+    lanes = int(last.snapshot.streams.cells.values.shape[1])
+    words = sum(len(c.before) for c in before) * lanes
+    return words + sum(int(a.nbytes) for a in last.arrays() if id(a) not in shared)
 
 
 class Rewinder:
@@ -72,7 +80,9 @@ class Rewinder:
         self._spacing = max(1, min(self.length // CHECKPOINTS, FARTHEST))
         self._checkpoints = [_Checkpoint(self.interpreter.save())]
         self._cycles = [0]
+        self._bytes = 0
         self._seen = Position(0)
+        self._explored = False
         self._enter(0)
 
     @property
@@ -129,6 +139,17 @@ class Rewinder:
             while self.interpreter.dispatched < min(dispatched, len(self.interpreter.due)):
                 self.dispatch()
 
+    def explore(self) -> None:
+        """Run to the end, or to where it cannot go on, and come back: ``events`` then has all there is."""
+        if self._explored or self.fault is not None:
+            return
+        here = self.position
+        with suppress(InternalError):
+            while not self.finished:
+                self.tick()
+        self._explored = True
+        self.seek(*here)
+
     def back_to(self, cycle: int) -> None:
         """Go back to the last checkpoint that is not behind ``cycle``."""
         target = max(0, bisect_right(self._cycles, cycle) - 1)
@@ -156,15 +177,11 @@ class Rewinder:
             self._checkpoints.append(_Checkpoint(self.interpreter.save(last)))
             known.append(cycle)
             number += 1
-            if number > 1 and self._bytes() > self._limit:
+            self._bytes += _fresh(self._checkpoints[-2:])
+            if number > 1 and self._bytes > self._limit:
                 self._thin_out()
                 number = len(self._checkpoints) - 1
         self._enter(number)
-
-    def _bytes(self) -> int:
-        """What the checkpoints take, about."""
-        arrays = {id(a): a.nbytes for c in self._checkpoints for a in c.arrays()}
-        return sum(arrays.values())
 
     def _thin_out(self) -> None:
         """Give up every second checkpoint; its words go to the one before it."""
@@ -177,3 +194,4 @@ class Rewinder:
                 kept.append(checkpoint)
         self._checkpoints = kept
         self._cycles = [c.snapshot.cycle for c in kept]
+        self._bytes = sum(_fresh(kept[max(0, n - 1) : n + 1]) for n in range(len(kept)))

@@ -36,6 +36,7 @@ CAUSES: Final[dict[int, str]] = {
     703: "An intermediate tensor left its tolerance although every output is within its own.",
     704: "The program lacks an output that the model has.",
     710: "onnx.reference itself fails on the model or on these inputs, so there is nothing to compare with.",
+    720: "An `expect` of a debugger script does not hold where the run stood. The transcript says what was found instead.",
     801: "An option or argument is unknown, missing or malformed; --help of the command lists them with examples.",
     802: "There is no command of that name; `tspc --help` lists them. A model is given by its path.",
     803: "The target of -o or --dump-dir cannot be written. Nothing was changed: files appear whole or not at all.",
@@ -45,6 +46,8 @@ CAUSES: Final[dict[int, str]] = {
     807: "The benchmark compiles in a process of its own, and that failed; its own error stands above.",
     808: "Compilation.dump takes the name of a stage: graph, tiles, placement, schedule or asm.",
     809: "The precision is fp16 (one pass) or strict (three passes).",
+    820: "The debugger has no such command, or takes other operands; `help` lists the commands with their forms.",
+    821: "The debugger looked for a place, queue, label or source line that the chip or the program does not have.",
     950: "The schedule and the verifier disagree on the cycle in which the program ends.",
     999: "The toolkit failed in a way that nobody foresaw. The traceback is in the file that the message names.",
 }

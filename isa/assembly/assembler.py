@@ -327,12 +327,14 @@ def assemble(
     where: str = "",
     folder: str | os.PathLike[str] | None = None,
     parameters: Mapping[str, int | float] | None = None,
+    written: dict[tuple[int, int, int], Source] | None = None,
 ) -> Program:
     """The program that ``text`` says; lines may stand in any order, but for ``.chip`` and ``.fact``, which come first,
     and for names, which are defined above their use.
 
     Without ``.chip`` the program is for ``machine``, by default ``tsp1``. ``where`` names the text in messages; files that it
-    names are read from within ``folder``; ``parameters`` replace the values of its ``.param``.
+    names are read from within ``folder``; ``parameters`` replace the values of its ``.param``. Into ``written`` goes the line
+    that each burst was written in, by queue, first cycle and opcode.
 
     Raises ``AssemblyErrors`` holding every error: TSP201 syntax, TSP202 no such instruction, TSP203 a value out of range,
     TSP204 wrong queue, TSP205 a statement out of place, TSP206 memory that is not there, TSP207 chip, TSP208 expression,
@@ -343,4 +345,8 @@ def assemble(
     lines = [Source(t, n, where, root) for n, t in enumerate(text.split("\n"), 1)]
     with suppress(StopError):
         Blocks(assembler, root).run(lines, Scope())
-    return assembler.program(lines[-1])
+    program = assembler.program(lines[-1])
+    if written is not None and assembler.queues is not None:
+        bursts = zip(assembler.queues.rows, assembler.queues.lines, strict=True)
+        written |= {(row[0], row[3], row[1]): source for row, source in bursts}
+    return program

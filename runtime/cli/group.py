@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "dis": "print a program as assembly",
     "info": "describe a program or a chip",
     "ops": "list the ONNX operators that compile, with their limits",
+    "debug": "step through a program, forward and back, and see who wrote what",
     "demo": "do the whole road on the model that is shipped",
     "explain": "say what an error number means",
 }

@@ -23,8 +23,9 @@ FIGURE = re.compile(r"\S*\d\S*")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the shipped model where the pages say it is, and the command on the way."""
-    (tmp_path / "runtime").symlink_to(ROOT / "runtime")
+    """A folder with the shipped model and kernels where the pages say they are, and the command on the way."""
+    for shipped in ("runtime", "examples"):
+        (tmp_path / shipped).symlink_to(ROOT / shipped)
     shim = tmp_path / ".bin" / "tspc"
     shim.parent.mkdir()
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tspc "$@"\n')

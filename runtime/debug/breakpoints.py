@@ -1,0 +1,136 @@
+"""Conditions that stop a run: before a dispatch, or in a cycle in which a value has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emulator.reference import ReferenceInterpreter, ReferencePort
+from emulator.reference_units import StepError
+from isa.errors import UsageError
+from isa.instruction import BY_OPCODE
+from isa.ops.mem import Gather, Read, Scatter, Write, superlane_addresses
+from runtime.debug.names import Names
+from runtime.debug.places import AluPlace, Place, StreamPlace, TensorPlace, WordPlace
+from runtime.debug.values import BAD_COMMAND, Lanes, Predicate, Type
+
+
+@dataclass(frozen=True)
+class Breakpoint:
+    """``text`` is how it was written. The machine stands in a cycle; ``due`` are the dispatches of the cycle."""
+
+    text: str
+
+    def hits(self, run: ReferenceInterpreter, names: Names) -> list[int]:
+        """Before which dispatches of this cycle to stop, by place; 0 also means: on coming into the cycle."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CycleBreak(Breakpoint):
+    """On coming into a cycle."""
+
+    cycle: int
+
+    def hits(self, run: ReferenceInterpreter, names: Names) -> list[int]:
+        return [0] if run.cycle == self.cycle else []
+
+
+@dataclass(frozen=True)
+class DispatchBreak(Breakpoint):
+    """Before a dispatch on a queue, of an instruction, of one of some bursts: what is None does not matter."""
+
+    queue: int | None = None
+    opcode: int | None = None
+    bursts: frozenset[int] | None = None
+
+    def hits(self, run: ReferenceInterpreter, names: Names) -> list[int]:
+        return [place for place, (burst, _) in enumerate(run.due) if self._is(burst, names)]
+
+    def _is(self, burst: int, names: Names) -> bool:
+        row = names.bursts[burst]
+        return (
+            self.queue in (None, row[0])
+            and self.opcode in (None, row[1])
+            and (self.bursts is None or burst in self.bursts)
+        )
+
+
+@dataclass(frozen=True)
+class AddressBreak(Breakpoint):
+    """Before a dispatch that reads or writes one of some words: ``(slice, first, end)``."""
+
+    words: tuple[tuple[int, int, int], ...]
+    reads: bool
+    writes: bool
+
+    def hits(self, run: ReferenceInterpreter, names: Names) -> list[int]:
+        slices = {slice_ for slice_, _, _ in self.words}
+        return [
+            place
+            for place, (burst, _) in enumerate(run.due)
+            if names.bursts[burst][0] in slices and self._touches(run, names, place)
+        ]
+
+    def _touches(self, run: ReferenceInterpreter, names: Names, place: int) -> bool:
+        port = BY_OPCODE[names.bursts[run.due[place][0]][1]].port
+        if not ((port == "read" and self.reads) or (port == "write" and self.writes)):
+            return False
+        dispatch = run.coming(place)
+        instr, addresses = dispatch.instr, np.zeros(0, np.int64)
+        if isinstance(instr, Read | Write):
+            addresses = np.array([instr.address])
+        elif isinstance(instr, Gather | Scatter):
+            looking = ReferencePort(run, dispatch, 0)
+            try:
+                addresses = superlane_addresses(looking, instr.indices, instr.base, instr.limit)
+            except StepError:
+                return False
+        return any(
+            slice_ == dispatch.queue and ((addresses >= first) & (addresses < end)).any()
+            for slice_, first, end in self.words
+        )
+
+
+@dataclass(frozen=True)
+class ValueBreak(Breakpoint):
+    """When a value comes to a place, a word is written, an ALU finishes, and some chosen lane meets the condition."""
+
+    place: Place
+    type: Type | None
+    lanes: Lanes
+    predicate: Predicate | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.place, StreamPlace | WordPlace | TensorPlace | AluPlace):
+            message = f"{self.place.text} is nothing to wait for"
+            hint = "a stream at a unit, a word, a tensor's elements or an ALU"
+            raise UsageError(BAD_COMMAND, message, hint=hint)
+
+    def hits(self, run: ReferenceInterpreter, names: Names) -> list[int]:
+        return [0] if self._holds(run) else []
+
+    def _holds(self, run: ReferenceInterpreter) -> bool:
+        place, kind = self.place, self.type
+        if kind is None:
+            assert isinstance(place, AluPlace)
+            return place.result(run) is not None
+        if isinstance(place, WordPlace | TensorPlace) and not self._written(run, kind.planes):
+            return False
+        found = place.read(run, kind.planes)
+        if found is None:
+            return False
+        chosen = self.lanes.of(found.data.shape[1])
+        known = found.known[chosen]
+        if self.predicate is None:
+            return bool(known.any())
+        return bool((self.predicate.holds(kind.numbers(found.data[:, chosen]), kind) & known).any())
+
+    def _written(self, run: ReferenceInterpreter, planes: int) -> bool:
+        """Whether a write to one of its words has taken effect in this cycle."""
+        chosen = None if self.lanes.chosen is None else list(self.lanes.chosen)
+        return any(
+            at.line.index in run.memory.written.get(at.line.unit, ())
+            for at in self.place.lines(run, planes, chosen)
+        )
