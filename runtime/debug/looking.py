@@ -18,6 +18,7 @@ from runtime.debug.places import (
     FlightPlace,
     MatrixPlace,
     Place,
+    StreamPlace,
     TensorPlace,
     WordPlace,
 )
@@ -86,7 +87,8 @@ def looked_at(run: Rewinder, names: Names, look: Look) -> Result:
 
 
 def who(run: Rewinder, names: Names, look: Look) -> Result:
-    """``{origin, written, read}`` of what stands at a place: dispatches, and where it was from the start, what it is.
+    """``{origin, written, replaced, read}`` of what stands at a place: dispatches, and where it was from the start, what
+    it is. ``replaced`` were on their way on the same stream when this was put in their place.
 
     The run goes to its end once, for who will read.
     """
@@ -96,11 +98,15 @@ def who(run: Rewinder, names: Names, look: Look) -> Result:
     chosen = None if look.lanes.chosen is None else list(look.lanes.chosen)
     written: dict[tuple[int, int], Event] = {}
     read: dict[tuple[int, int], Event] = {}
+    replaced: dict[tuple[int, int], Event] = {}
     unwritten = []
     last = set()
     for at in look.place.lines(machine, kind.planes, chosen):
         uses = run.events.uses(at.line, at.time)
         written |= {(e.burst, e.step): e for e in uses.writers}
+        if isinstance(look.place, StreamPlace):
+            puts = [e for e in run.events.on(at.line) if e.access and e.time <= at.time]
+            replaced |= {(e.burst, e.step): e for e in puts[-2:-1]}
         read |= {(e.burst, e.step): e for e in uses.readers}
         word = (at.line.unit, at.line.index)
         if not uses.writers:
@@ -119,6 +125,7 @@ def who(run: Rewinder, names: Names, look: Look) -> Result:
         "there": look.place.read(machine, kind.planes) is not None,
         "origin": origin,
         "written": _told(names, written),
+        "replaced": _told(names, replaced),
         "read": _told(names, read),
         "outputs": outputs,
     }

@@ -104,6 +104,7 @@ def _who(r: Mapping[str, Any]) -> Iterable[str]:
         yield f"  there from the start: {origin}"
     lists = {
         "written by": r["written"],
+        "in place of": r["replaced"],
         "read by": [d for d in r["read"] if d["cycle"] <= r["cycle"]],
         "will be read by": [d for d in r["read"] if d["cycle"] > r["cycle"]],
     }
