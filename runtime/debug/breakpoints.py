@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class ValueBreak(Breakpoint):
         if kind is None:
             assert isinstance(place, AluPlace)
             return place.result(run) is not None
-        if isinstance(place, WordPlace | TensorPlace) and not self._written(run, kind.planes):
+        if isinstance(place, WordPlace | TensorPlace) and not self._written(run):
             return False
         found = place.read(run, kind.planes)
         if found is None:
@@ -127,10 +128,20 @@ class ValueBreak(Breakpoint):
             return bool(known.any())
         return bool((self.predicate.holds(kind.numbers(found.data[:, chosen]), kind) & known).any())
 
-    def _written(self, run: ReferenceInterpreter, planes: int) -> bool:
+    def _written(self, run: ReferenceInterpreter) -> bool:
         """Whether a write to one of its words has taken effect in this cycle."""
-        chosen = None if self.lanes.chosen is None else list(self.lanes.chosen)
-        return any(
-            at.line.index in run.memory.written.get(at.line.unit, ())
-            for at in self.place.lines(run, planes, chosen)
+        written = run.memory.written
+        return any((s, address) in self._words for s in written for address in written[s])
+
+    @cached_property
+    def _words(self) -> frozenset[tuple[int, int]]:
+        """The words that its chosen lanes lie in."""
+        place, lanes = self.place, self.lanes.chosen
+        if isinstance(place, WordPlace):
+            return frozenset(place.all_words(self.type.planes if self.type else 1))
+        assert isinstance(place, TensorPlace)
+        return frozenset(
+            (slice_, address)
+            for slice_, address, elements, _, _ in place.homes
+            if lanes is None or np.isin(elements, lanes).any()
         )

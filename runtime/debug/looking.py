@@ -164,10 +164,16 @@ def due(run: ReferenceInterpreter, names: Names) -> list[Result]:
     ]
 
 
+def _first(machine: ReferenceInterpreter, stream: int, position: int) -> int | None:
+    """The byte in the first lane; None where the value is between two positions."""
+    found = machine.streams.at(stream, position)
+    return None if found is None else int(found[0])
+
+
 def floor(run: Rewinder, names: Names) -> Result:
     """``{units, busy, inside, arrays, streams}``: names from west to east; dispatches of this cycle; results under way
     inside units, with the cycle in which they land; planes that an fp16 activation keeps busy; streams with values, by
-    position."""
+    position, and the byte of each in lane 0."""
     machine = run.interpreter
     occupied = machine.streams.occupied()
     streams = names.machine.streams
@@ -196,7 +202,8 @@ def floor(run: Rewinder, names: Names) -> Result:
         "streams": [
             {
                 "stream": f"{'EW'[stream // streams]}{stream % streams}",
-                "at": np.flatnonzero(occupied[stream]).tolist(),
+                "at": (at := np.flatnonzero(occupied[stream]).tolist()),
+                "lane0": [_first(machine, stream, position) for position in at],
             }
             for stream in np.flatnonzero(occupied.any(axis=1)).tolist()
         ],

@@ -182,7 +182,7 @@ class Names:
         if isinstance(place, WordPlace):
             return [(slice_, address, address + 1) for slice_, address in place.words]
         if isinstance(place, TensorPlace):
-            return sorted({(home[0], home[1], home[1] + 1) for home in place.homes()})
+            return sorted({(home[0], home[1], home[1] + 1) for home in place.homes})
         raise UsageError(
             NO_PLACE, f"{text} is no memory", hint="write MEM_E0:3, MEM_E0:3..8 or y[0]"
         )

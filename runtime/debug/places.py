@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -153,6 +154,7 @@ class TensorPlace(Place):
             name = self.tensor.dtype.name.lower()
             raise UsageError(NO_PLACE, f"{self.text}: its elements are {name}, {self.planes} bytes")
 
+    @cached_property
     def homes(self) -> list[tuple[int, int, npt.NDArray[np.int64], int, int]]:
         """``(slice, address, elements, plane, first lane)`` of each word with elements of the place, counted from 0."""
         found = []
@@ -171,7 +173,7 @@ class TensorPlace(Place):
     def read(self, run: ReferenceInterpreter, planes: int) -> Contents | None:
         data = np.zeros((planes, self.count), np.uint8)
         known = np.zeros((planes, self.count), np.bool_)
-        for slice_, address, elements, plane, lane in self.homes():
+        for slice_, address, elements, plane, lane in self.homes:
             word = run.memory.image[slice_, address]
             data[plane, elements] = word[lane : lane + len(elements)]
             known[plane, elements] = run.memory.known[slice_, address]
@@ -181,7 +183,7 @@ class TensorPlace(Place):
     def lines(self, run: ReferenceInterpreter, planes: int, chosen: list[int] | None) -> list[At]:
         words = {
             (slice_, address)
-            for slice_, address, elements, _, _ in self.homes()
+            for slice_, address, elements, _, _ in self.homes
             if chosen is None or np.isin(elements, chosen).any()
         }
         return [At(Line(LineKind.WORD, *word), run.cycle) for word in sorted(words)]

@@ -9,9 +9,10 @@ import pytest
 
 from emulator.jit import Kernel
 from emulator.reference import ReferenceInterpreter
+from emulator.reference_units import Streams
 from emulator.rewind import Position, Rewinder
 from isa.errors import InternalError
-from isa.machine import load_chip
+from isa.machine import Fact, load_chip, make_machine
 from isa.ops.mem import Read, Write
 from isa.program import BurstList, Program, pack_constants
 from tests.emulator.random_programs import random_inputs, random_program
@@ -144,3 +145,20 @@ def test_an_operand_that_nothing_means_is_a_fault_of_the_program() -> None:
     with pytest.raises(InternalError, match=r"cycle 0, MEM_W0: read .*no words 600") as caught:
         run.seek(1)
     assert caught.value.number == 915
+
+
+def test_where_streams_have_values_on_a_chip_whose_positions_are_two_cells_apart() -> None:
+    """A value between two positions counts as at the western one, and stands at neither."""
+    facts = dict(TINY.facts)
+    facts["streams.hop"] = Fact(2, "assumed")
+    machine = make_machine(facts, "test")
+    streams, west = Streams(machine), machine.streams
+    value = np.full((1, machine.lanes), 9, np.uint8)
+    streams.put(3, 10, value)
+    streams.put(west + 3, 10, value)
+    expected = [((3, 10), (west + 3, 10)), ((3, 10), (west + 3, 9)), ((3, 11), (west + 3, 9))]
+    for moves, places in enumerate(expected):
+        assert [tuple(place) for place in np.argwhere(streams.occupied()).tolist()] == list(places)
+        there = [streams.at(*place) is not None for place in places]
+        assert there == [moves != 1] * 2
+        streams.shift()

@@ -88,6 +88,7 @@ def test_a_command_that_cannot_be_done_names_its_line(cli: Any, folder: Path) ->
 
 
 def test_json_is_one_object(cli: Any, folder: Path) -> None:
+    """96.0 is 0x42c00000, -4.0 is 0xc0800000."""
     script(
         folder, "goto 9", "print E0@VXM as f32 lanes 0..2", "who E0@VXM", "floor", "expect cycle 8"
     )
@@ -110,7 +111,7 @@ def test_json_is_one_object(cli: Any, folder: Path) -> None:
         }
     ]
     assert [r["queue"] for r in who["read"]] == ["VXM_0"]
-    assert floor["streams"][0] == {"stream": "E0", "at": [13, 14]}
+    assert floor["streams"][3] == {"stream": "E3", "at": [13, 14], "lane0": [0x42, 0xC0]}
     assert (floor["units"][13], floor["units"][14]) == ("MEM_W0", "VXM")
     assert [b["queue"] for b in floor["busy"]] == ["VXM_0"]
     assert [(r["queue"], r["lands"]) for r in floor["inside"]] == []

@@ -374,3 +374,21 @@ def test_what_cannot_go_on_is_looked_at_and_left() -> None:
         "cycle 20", "  > MEM_E3: write 0x0000, E7 (1 of 2, line 23, y plane 3)"
     )
     assert say(on, "expect fault") == "FAILED: fault: there is none"
+
+
+def test_two_results_in_one_place_stop_where_they_meet() -> None:
+    """Both ALUs drive E4 at the VXM, and both are done in cycle 8: that of ALU 1 comes second."""
+    text = """.chip tiny
+@5 VXM_0: mov i8, #1 -> E4
+@5 VXM_1: mov i8, #2 -> E4
+"""
+    on = session(text)
+    assert say(on, "continue") == lines(
+        "cycle 8, cannot go on",
+        "  TSP913: cycle 8, VXM_1: mov dtype=0, a=3, imm=2, east=5, west=0 (burst 1, repeat 0): "
+        "two results reach E4 at position 14",
+    )
+    assert say(on, "print E4 as i8 lane 0") == "E4@VXM = 1 (i8)"
+    assert say(on, "reverse").startswith("cycle 0, the start")
+    assert say(on, "goto 7") == "cycle 7"
+    assert say(on, "step").startswith("cycle 8, cannot go on")
