@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler.graph import DType as GraphDType
-from compiler.graph import Graph
+from compiler.graph import Graph, macs
 from compiler.scheduling import Placement, Schedule
 from compiler.tiles import Buffer, TileGraph
 from isa.instruction import DType
@@ -24,7 +24,7 @@ def emit(
         inputs=tuple(_inputs(graph, tiles, placement)),
         outputs=tuple(_outputs(graph, tiles, placement)),
         nodes=plan.nodes,
-        meta=(("model", graph.name), ("precision", precision)),
+        meta=(("model", graph.name), ("precision", precision), ("macs", str(macs(graph)))),
     )
 
 

@@ -44,6 +44,10 @@ LIMITS: Final = {
     "sxm.queues": (0, 64),
     "c2c.queues": (0, 64),
     "timing.vxm_alu": (1, 1 << 16),
+    "cost.watts": (0, 10**6),
+    "cost.card_dollars": (0, 10**9),
+    "cost.lifetime_days": (1, 10**6),
+    "cost.busy_percent": (1, 100),
 }
 """What a chip can have and still be addressed by the instruction words' fields; every other count: 0 .. 65536."""
 
@@ -84,8 +88,8 @@ class Machine:
 
     @cached_property
     def abi_hash(self) -> str:
-        """SHA-256 (hex) of every field a schedule depends on: all but the name and the clock."""
-        relevant = {k: f.value for k, f in self.facts if not k.startswith("chip.")}
+        """SHA-256 (hex) of every field a schedule depends on: all but the name, the clock and what a run costs."""
+        relevant = {k: f.value for k, f in self.facts if not k.startswith(("chip.", "cost."))}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
     @cached_property

@@ -10,6 +10,7 @@ from isa.errors import InputError
 from isa.machine import Machine, load_chip
 from isa.program import Program
 from runtime.api import load
+from runtime.cli.progress import progress
 from runtime.files import read_text
 
 if TYPE_CHECKING:
@@ -44,6 +45,18 @@ def lines_of(
         else f"{Path(source.where).name}:{source.number}"
         for burst, source in written.items()
     }
+
+
+def program_or_model(
+    file: Path, chip: str | None, dims: Mapping[str, int], precision: str
+) -> Program:
+    """As ``program_of``; an ONNX model is compiled, for ``tsp1`` where no chip is given."""
+    if file.suffix.lower() != ".onnx":
+        return program_of(file, chip)
+    from compiler import compile_model
+
+    with progress(f"compiling {file.name}") as report:
+        return compile_model(file, dims, chip or "tsp1", precision, report).program
 
 
 def program_of(file: Path, chip: str | None) -> Program:

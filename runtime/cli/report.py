@@ -1,0 +1,72 @@
+"""``tspc report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from runtime.cli.options import (
+    dim_option,
+    emit,
+    examples,
+    file_argument,
+    json_option,
+    precision_option,
+)
+
+
+@click.command(
+    "report",
+    epilog=examples(
+        "tspc report model.lpu",
+        "tspc report model.onnx --dim batch=1 --dim seq=128 --top 30",
+        "tspc report model.lpu --energy energies.toml --json",
+    ),
+)
+@file_argument("PROGRAM_OR_MODEL")
+@click.option(
+    "--chip",
+    metavar="NAME_OR_FILE",
+    help="What a model is compiled for (default tsp1), or a program must be for.",
+)
+@dim_option
+@precision_option
+@click.option(
+    "--top", type=click.IntRange(1), default=12, show_default=True, help="How many nodes to list."
+)
+@click.option(
+    "--energy",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Your picojoules an event; see `examples/energies.toml`.",
+)
+@click.option(
+    "--tokens", type=click.IntRange(0), help="Tokens a run; default: the size of the ids."
+)
+@json_option
+def command(
+    file: Path,
+    chip: str | None,
+    dims: dict[str, int],
+    precision: str,
+    top: int,
+    energy: Path | None,
+    tokens: int | None,
+    as_json: bool,
+) -> None:
+    """Say where a program's cycles go, and why not fewer.
+
+    The program is verified and run once on seeded inputs. Every unit-cycle of the run belongs to a node or to a named cause of
+    idleness; lower bounds say what each resource alone would need; the critical path says what waited for what.
+    """
+    from runtime.cli.programs import program_or_model
+    from runtime.ledger import Cost, executed
+    from runtime.ledger.events import read_energies
+    from runtime.ledger.render import text, to_dict
+
+    energies = read_energies(energy) if energy else None
+    program = program_or_model(file, chip, dims, precision)
+    ledger = executed(program, energies)
+    cost = Cost.of(program, ledger.cycles, tokens)
+    emit(as_json, to_dict(ledger, cost), "" if as_json else text(ledger, cost, top))
