@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isa.assembly import assemble
 from isa.errors import InternalError
 from isa.instruction import BY_OPCODE, DType
 from isa.program import Program
 from runtime.api import compile as compile_program
+from runtime.cli.programs import assembled
 from runtime.ledger import Cost, Ledger, executed, ledger_of
 from runtime.ledger.books import UNBALANCED
 from runtime.ledger.causes import NAMES
@@ -30,7 +30,7 @@ def demo(demo_model: Path) -> Ledger:
 
 
 def saxpy(rows: int) -> Program:
-    return assemble(SAXPY.read_text(), parameters={"n": rows})
+    return assembled(SAXPY, None, {"n": rows})
 
 
 def expanded(program: Program) -> list[tuple[int, int, int]]:
