@@ -19,7 +19,7 @@ MODELS ?= minilm.dynamo.static minilm.legacy.dynamic bert.dynamo.static bert.dyn
 PYTEST_ARGS ?= -n auto
 BENCH_ARGS ?=
 
-.PHONY: help demo test check format models bench nightly clean
+.PHONY: help demo test check format docs models bench nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ check: $(DEV) ## lint, format, types and layers
 format: $(DEV) ## apply the formatter and the safe fixes
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
+
+docs: $(DEV) ## build the manual and the pages of docs/ into build/docs
+	rm -rf build/site
+	$(PY) -m runtime.site build/site
+	$(VENV)/bin/sphinx-build -W -n -q -c docs build/site build/docs
 
 models: $(FETCHED) ## fetch published weights and fill the carried graphs into models/ (1.5 GB)
 	$(PY) -m runtime.models models $(MODELS)

@@ -158,6 +158,7 @@ class Instruction:
     port: ClassVar[str] = ""  # MEM: "read" or "write"
     large: ClassVar[bool] = False  # VXM: needs a large ALU
     arity: ClassVar[int] = 0  # VXM: number of sources
+    types: ClassVar[tuple[DType, ...]] = ()  # what ``dtype`` can be; none: it knows no type
     operands: ClassVar[tuple[Operand, ...]] = ()
     extension: ClassVar[str] = ""  # outside the published set: the chip field that has it, and why
     max_ulp: ClassVar[Mapping[DType, float]] = {}  # where not correctly rounded: largest error

@@ -4,7 +4,7 @@ A page is ``TSPnnn.md`` beside this file:
 
     # Title, but for a rule of the verifier, whose title is its line in ``isa.verify.RULES``
 
-    Instructions: what it is about, as units or mnemonics separated by spaces; or: all
+    Instructions: what it is about, as units or mnemonics separated by spaces; all; or program, for what is about none
 
     Prose.
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -75,7 +75,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Page:
-    """What a number means. ``instructions`` are units, mnemonics or ``all``."""
+    """What a number means. ``instructions`` are units, mnemonics, ``all`` or ``program``."""
 
     number: int
     title: str
@@ -99,6 +99,13 @@ def page(number: int) -> Page | None:
     """The page of an error number, where there is one."""
     path = PAGES / f"TSP{number}.md"
     return parse(number, path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+@cache
+def pages() -> tuple[Page, ...]:
+    """All pages, by number."""
+    found = (page(number) for number in numbers())
+    return tuple(p for p in found if p is not None)
 
 
 def parse(number: int, text: str) -> Page:

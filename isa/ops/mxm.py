@@ -19,6 +19,7 @@ from isa.instruction import Bytes, DType, Instruction, Kind, Port, instruction, 
 from isa.machine import Machine
 
 CANONICAL_NAN = np.uint32(0x7FC00000)
+TYPES = (DType.I8, DType.F16)
 
 
 @dataclass
@@ -63,7 +64,7 @@ def to_words(data: Bytes) -> npt.NDArray[np.uint16]:
     return low
 
 
-@instruction("lw", 0x20, "MXM", "mxm_load", role=0)
+@instruction("lw", 0x20, "MXM", "mxm_load", role=0, types=TYPES)
 class LoadWeights(Instruction):
     """Load ``groups`` weight vectors into the buffer, one a stream group from ``stream`` on.
 
@@ -84,7 +85,7 @@ class LoadWeights(Instruction):
             port.plane.buffer[column] = to_words(port.stream(self.stream + g * planes, planes))
 
 
-@instruction("iw", 0x21, "MXM", "mxm_install", role=0)
+@instruction("iw", 0x21, "MXM", "mxm_install", role=0, types=TYPES)
 class InstallWeights(Instruction):
     """Install buffer columns ``first .. first+columns-1``; every other column is disabled.
 
@@ -103,7 +104,7 @@ class InstallWeights(Instruction):
         plane.enabled[self.first : self.first + self.columns] = True
 
 
-@instruction("abc", 0x22, "MXM", "", role=1)
+@instruction("abc", 0x22, "MXM", "", role=1, types=TYPES)
 class Activate(Instruction):
     """Drive the vector on ``stream`` through the array; lanes ``first .. first+rows-1`` take part.
 
@@ -144,7 +145,7 @@ def multiply_accumulate(sent: Activation, seed: npt.NDArray[np.uint32]) -> npt.N
     return raw
 
 
-@instruction("acc", 0x23, "MXM", "mxm_accumulate", role=2)
+@instruction("acc", 0x23, "MXM", "mxm_accumulate", role=2, types=TYPES)
 class Accumulate(Instruction):
     """Add the products of the activation that entered ``mxm.array_latency`` cycles ago to accumulator ``row``.
 
