@@ -24,8 +24,8 @@ WHOLE: Final = ("README", "CONTRIBUTING", "CHANGELOG")
 LINKS: Final = {"](docs/)": "](index.md)", "](docs/": "](", "[Apache-2.0](LICENSE)": "Apache-2.0"}
 """What links of these pages become on the site."""
 ORDER: Final = (
-    "cli",
     "tutorial",
+    "cli",
     "program",
     "machine",
     "verifier",

@@ -3,6 +3,7 @@
 A page's commands run in one folder, in order. ``$ cat FILE`` shows what the file holds, and makes it. A command ends with
 exit code 0 unless it says ``; echo $?``. Figures are free, since they change with every better schedule: texts are
 compared with every word that has a digit in it taken out (but not what ``od`` prints). A line ``...`` stands for any lines.
+In the tutorial, whose programs are written by hand, figures count, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,9 @@ import pytest
 from tests.docs.pages import PAGES, ROOT, Command, commands, name_of
 
 SHOWN = [page for page in PAGES if commands(page)]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 FIGURE = re.compile(r"\S*\d\S*")
+SECONDS = re.compile(r"in [0-9.]+s$")
 
 
 @pytest.fixture
@@ -41,6 +45,10 @@ def run(line: str, folder: Path) -> tuple[int, str]:
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "100",
     }
+    if not entry_points(
+        group="pytest11", name="tspc"
+    ):  # Not installed: pytest is told of the fixture.
+        environment["PYTEST_PLUGINS"] = "runtime.pytest_plugin"
     done = subprocess.run(
         ["bash", "-c", line],
         cwd=folder,
@@ -54,9 +62,9 @@ def run(line: str, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def plain(text: str) -> list[str]:
-    """The lines without figures and spacing."""
-    return [" ".join(FIGURE.sub("#", line).split()) for line in text.splitlines() if line.strip()]
+def plain(text: str, volatile: re.Pattern[str]) -> list[str]:
+    """The lines without spacing, and without what differs from run to run."""
+    return [" ".join(volatile.sub("#", line).split()) for line in text.splitlines() if line.strip()]
 
 
 def agrees(shown: list[str], printed: list[str]) -> bool:
@@ -68,7 +76,7 @@ def agrees(shown: list[str], printed: list[str]) -> bool:
     return bool(printed) and shown[0] == printed[0] and agrees(shown[1:], printed[1:])
 
 
-def check(command: Command, folder: Path) -> None:
+def check(command: Command, folder: Path, volatile: re.Pattern[str] = FIGURE) -> None:
     line, shown = command
     if line.startswith("cat "):
         (folder / line.removeprefix("cat ")).write_text(shown)
@@ -79,10 +87,14 @@ def check(command: Command, folder: Path) -> None:
         assert shown.split()[-1] == printed.split()[-1], f"$ {line}\n{printed}"
     if line.startswith("od "):
         assert shown == printed
-    assert agrees(plain(shown), plain(printed)), f"$ {line}\n{printed}"
+    assert agrees(plain(shown, volatile), plain(printed, volatile)), f"$ {line}\n{printed}"
 
 
 @pytest.mark.parametrize("page", SHOWN, ids=name_of)
 def test_what_is_shown_is_what_happens(page: Path, folder: Path) -> None:
     for command in commands(page):
-        check(command, folder)
+        check(command, folder, SECONDS if page == TUTORIAL else FIGURE)
+
+
+def test_all_of_the_tutorial_is_run() -> None:
+    assert set(re.findall(r"^```(.+)$", TUTORIAL.read_text(), re.MULTILINE)) == {"console"}
