@@ -13,6 +13,7 @@ root_doc = "index"
 html_theme = "furo"
 html_title = "tspc"
 html_copy_source = False
+html_show_copyright = False
 myst_heading_anchors = 3
 highlight_language = "text"
 

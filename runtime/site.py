@@ -96,6 +96,7 @@ def _error(found: explain.Page) -> str:
     parts = (
         "---\norphan: true\n---",
         f"# {found.code}: {found.title}",
+        f"Instructions: {_about(found)}.",
         found.about,
         "## Wrong",
         found.wrong.markdown,
@@ -105,6 +106,16 @@ def _error(found: explain.Page) -> str:
         STAGES[found.number // 100],
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _about(found: explain.Page) -> str:
+    """Links to what a page is about."""
+    words = {
+        "all": "[all](../instructions/index.md)",
+        "program": "none, but the program as a whole",
+    }
+    shown = (words.get(name, f"[{name}](../instructions/{name}.md)") for name in found.instructions)
+    return ", ".join(shown)
 
 
 def _errors() -> str:

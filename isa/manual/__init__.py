@@ -145,19 +145,22 @@ def _types(cls: Any) -> Iterator[str]:
 
 
 def _typed(cls: Any) -> Iterator[str]:
-    """Types of the sources and of the result, a row each for what ``dtype`` can be, and for ``to`` if there is one."""
+    """Types of the sources and of the result, a row each for what ``dtype`` can be, whatever ``to`` is if there is one."""
     yield "| sources | result | byte planes |"
     yield "| --- | --- | --- |"
     zero = {o.name: 0 for o in cls.operands}
-    targets = tuple(DType) if "to" in zero else (DType.I8,)
+    targets = [{"to": int(to)} for to in DType] if "to" in zero else [{}]
     for dtype in cls.types:
-        for to in targets:
-            instr = cls(**zero | {"dtype": int(dtype)} | ({"to": int(to)} if "to" in zero else {}))
-            taken = [instr.source_dtype(i) for i in range(cls.arity)]
-            planes = ", ".join(str(t.planes) for t in taken)
-            names = ", ".join(t.name.lower() for t in taken)
-            made = instr.result_dtype
-            yield f"| {names} | {made.name.lower()} | {planes} -> {made.planes} |"
+        made = [cls(**zero | {"dtype": int(dtype)} | to) for to in targets]
+        taken = [made[0].source_dtype(i) for i in range(cls.arity)]
+        names, planes = _listed(taken)
+        results, widths = _listed([instr.result_dtype for instr in made])
+        yield f"| {names} | {results} | {planes} -> {widths} |"
+
+
+def _listed(types: list[DType]) -> tuple[str, str]:
+    """Names of types, and their byte planes."""
+    return ", ".join(t.name.lower() for t in types), ", ".join(str(t.planes) for t in types)
 
 
 def fact_row(name: str, fact: Fact) -> str:
