@@ -30,6 +30,7 @@ ORDER: Final = (
     "machine",
     "verifier",
     "errors",
+    "debugger",
     "emulators",
     "numerics",
 )
