@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "dis": "print a program as assembly",
     "info": "describe a program or a chip",
     "report": "say where a program's cycles go, and why not fewer",
+    "diff": "say what changed between two programs, and why",
     "ops": "list the ONNX operators that compile, with their limits",
     "debug": "step through a program, forward and back, and see who wrote what",
     "demo": "do the whole road on the model that is shipped",
