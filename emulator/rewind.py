@@ -127,6 +127,7 @@ class Rewinder:
             self.fault = fault
             raise
         self._seen = max(self._seen, self.position)
+        self._explored |= self.finished
         self._arrive()
 
     def seek(self, cycle: int, dispatched: int = 0) -> None:

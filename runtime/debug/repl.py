@@ -18,7 +18,6 @@ class Repl(cmd.Cmd):
     """Commands from a terminal or a pipe. An empty line does the last step again; Ctrl-C stops a move."""
 
     prompt = "(tspc) "
-    intro = "help lists the commands"
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -27,6 +26,7 @@ class Repl(cmd.Cmd):
 
     def preloop(self) -> None:
         signal.signal(signal.SIGINT, self._interrupted)
+        self._say("help lists the commands")
         self._say(render(self.session.execute(Command("here"))))
 
     def _say(self, text: str) -> None:
@@ -79,4 +79,5 @@ class Repl(cmd.Cmd):
             "write",
             "access",
         ]
+        known += [f"alu{number}" for number in range(names.machine["vxm.alus"])]
         return sorted({word for word in known if word.startswith(text)})
