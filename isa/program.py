@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -92,13 +92,16 @@ def _piece_problem(piece: Piece, elements: int, planes: int, machine: Machine) -
     p = piece
     numbers = (p.slice, p.address, p.plane, p.row, p.column, p.lane, p.view_columns - 1)
     if min(*numbers, p.rows, p.columns) < 0 or p.plane >= planes:
-        return "a negative number, or a byte plane that its type has not"
+        return f"a negative number, or byte plane {p.plane} of {planes}"
     if p.slice >= 2 * machine.slices or p.address + p.rows > machine.words:
-        return f"words {p.address} .. {p.address + p.rows - 1} of slice {p.slice} are not there"
+        size = f"{2 * machine.slices} slices of {machine.words} words"
+        last = p.address + p.rows - 1
+        return f"words {p.address} .. {last} of slice {p.slice}; the chip has {size}"
     if (p.lane if p.splat else p.lane + p.columns) > machine.lanes or (p.splat and p.columns != 1):
-        return f"lanes {p.lane} .. {p.lane + p.columns - 1} are not there"
+        return f"lanes {p.lane} .. {p.lane + p.columns - 1} of {machine.lanes}"
     if elements % p.view_columns or p.column + p.columns > p.view_columns:
-        return f"columns {p.column} .. {p.column + p.columns - 1} of {p.view_columns}"
+        view = f"a view of {p.view_columns} columns of {elements} elements"
+        return f"columns {p.column} .. {p.column + p.columns - 1} of {view}"
     if p.row + p.rows > elements // p.view_columns:
         return f"rows {p.row} .. {p.row + p.rows - 1} of {elements // p.view_columns}"
     return ""
@@ -118,9 +121,25 @@ def tensor_problem(tensor: PortTensor, machine: Machine) -> str:
     return ""
 
 
+class Line(NamedTuple):
+    """A line of an assembly text; ``file`` is as the text was called, and may be empty. Numbers count from 1.
+
+    ``trace`` says through which macro calls and included files it was reached, innermost first.
+    """
+
+    file: str
+    number: int
+    text: str
+    trace: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Program:
-    """A program for one chip. ``bursts`` is sorted by (queue, cycle, opcode)."""
+    """A program for one chip. ``bursts`` is sorted by (queue, cycle, opcode).
+
+    ``lines`` holds, for a program that was assembled in this process, the line that each burst comes from. It is for messages
+    alone: no part of the meaning, of equality or of a file.
+    """
 
     machine: Machine
     bursts: npt.NDArray[np.void]
@@ -132,6 +151,7 @@ class Program:
     meta: tuple[
         tuple[str, str], ...
     ] = ()  # free text: model name, options; not part of the meaning
+    lines: tuple[Line, ...] = field(default=(), repr=False, compare=False)
 
     def instruction(self, index: int) -> Instruction:
         """Burst ``index``'s instruction as an object."""
@@ -177,7 +197,12 @@ class BurstList:
 
 def sort_bursts(bursts: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """Bursts in canonical order: by queue, then cycle, then opcode."""
-    return bursts[np.lexsort((bursts["opcode"], bursts["cycle"], bursts["queue"]))]
+    return bursts[burst_order(bursts)]
+
+
+def burst_order(bursts: npt.NDArray[np.void]) -> npt.NDArray[np.intp]:
+    """The indices that bring bursts in canonical order; equal ones stay as they are."""
+    return np.lexsort((bursts["opcode"], bursts["cycle"], bursts["queue"]))
 
 
 def pack_constants(
@@ -196,9 +221,11 @@ __all__ = [
     "BURST",
     "SEGMENT",
     "BurstList",
+    "Line",
     "Piece",
     "PortTensor",
     "Program",
+    "burst_order",
     "decode_args",
     "isa",
     "pack_constants",

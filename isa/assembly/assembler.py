@@ -28,7 +28,7 @@ from isa.assembly.syntax import BindError, number
 from isa.assembly.written import Canonical, take_apart
 from isa.instruction import MAX_OPERANDS, REGISTRY
 from isa.machine import Machine
-from isa.program import BURST, Program, sort_bursts
+from isa.program import BURST, Line, Program, burst_order
 
 RANGE: Final = 203
 QUEUE: Final = 204
@@ -309,15 +309,20 @@ class _Assembler:
         machine, segments, data = constants
         ports = [t.port() for t in self.author.tensors.values() if t.use == "input"]
         results = [t.port() for t in self.author.tensors.values() if t.use == "output"]
+        bursts = np.array(rows, BURST)
+        order = burst_order(bursts)
         return Program(
             machine,
-            sort_bursts(np.array(rows, BURST)),
+            bursts[order],
             segments,
             data,
             (*around.inputs, *ports),
             (*around.outputs, *results),
             nodes,
             self._meta(),
+            tuple(
+                Line(s.where, s.number, s.text, s.trace) for s in (at[i] for i in order.tolist())
+            ),
         )
 
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from isa.errors import VerifyError
 from isa.program import Program
-from isa.verify import fields, layout, matrix, memory, queues, streams, vector
+from isa.verify import fields, layout, matrix, memory, operands, queues, streams, vector
 from isa.verify.context import Context
-from isa.verify.report import RULES, EnoughError
+from isa.verify.report import RULES, EnoughError, Refusal
 
 VERSION: Final = 1
 """Of the rules: a certificate of another version is no longer one."""
@@ -72,7 +72,7 @@ def _judge(ctx: Context) -> None:
     fields.structure(ctx)
     if ctx.refusals:
         return
-    fields.operands(ctx)
+    operands.check(ctx)
     initial = layout.initial(ctx)
     if ctx.refusals:
         return
@@ -84,4 +84,4 @@ def _judge(ctx: Context) -> None:
     streams.check(ctx)
 
 
-__all__ = ["RULES", "VERSION", "Certificate", "digest", "verify"]
+__all__ = ["RULES", "VERSION", "Certificate", "Refusal", "digest", "verify"]

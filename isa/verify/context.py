@@ -207,6 +207,11 @@ class Context:
         values: Ints = self.args[chosen, names.index(name)]
         return values
 
+    def value(self, burst: int, name: str) -> int:
+        """One operand of one burst's first dispatch."""
+        names = [o.name for o in BY_OPCODE[int(self.opcode[burst])].operands]
+        return int(self.args[burst, names.index(name)])
+
     @cached_property
     def position(self) -> Ints:
         """Each burst's unit's position."""

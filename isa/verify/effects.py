@@ -130,13 +130,18 @@ def vxm_operations(ctx: Context) -> Iterator[tuple[type[Instruction], Ints]]:
             yield cls, ctx.bursts(cls.mnemonic)
 
 
+def vxm_source(ctx: Context, mnemonic: str, index: int, bursts: Ints) -> Sources:
+    """Source ``index`` of some bursts of one VXM operation."""
+    code = ctx.operand(mnemonic, "abc"[index], bursts)
+    planes = source_planes(ctx, mnemonic, index, bursts)
+    return Sources(bursts, code & 3, code >> 2 & 63, code >> 8 & 63, planes)
+
+
 def vxm_sources(ctx: Context) -> Iterator[Sources]:
     """All sources of all VXM bursts, by operation and operand."""
     for cls, bursts in vxm_operations(ctx):
         for index in range(cls.arity):
-            code = ctx.operand(cls.mnemonic, "abc"[index], bursts)
-            planes = source_planes(ctx, cls.mnemonic, index, bursts)
-            yield Sources(bursts, code & 3, code >> 2 & 63, code >> 8 & 63, planes)
+            yield vxm_source(ctx, cls.mnemonic, index, bursts)
 
 
 def _declared(ctx: Context, mnemonic: str, groups: tuple[Group, ...]) -> Iterator[Access]:

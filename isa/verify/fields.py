@@ -1,20 +1,21 @@
-"""Rules about a burst by itself: its numbers, its queue, its operands. Everything later relies on these.
+"""Rules about a burst by itself: its numbers, its queue, its operand fields. Everything later relies on these.
 
-``structure`` makes sure that arithmetic on the columns cannot overflow and that every value decodes; ``operands`` holds
-decoded values against the chip.
+They make sure that arithmetic on the columns cannot overflow and that every value decodes; ``operands`` holds decoded values
+against the chip.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from isa.fields import complaint, field_range, out_of_range
-from isa.instruction import BY_OPCODE, DType, Instruction, Operand, SourceKind
-from isa.verify import effects, report
+from isa.instruction import BY_OPCODE, DType, Instruction, Kind, Operand
+from isa.verify import effects, report, words
 from isa.verify.context import MAX_CYCLE, MAX_DISPATCHES, MAX_OF_QUEUE, Bools, Context, Ints
-from isa.verify.effects import PLANES
 
 MAX_STRIDE: Final = 1 << 32
 WORD_ONLY: Final = {
@@ -22,7 +23,9 @@ WORD_ONLY: Final = {
     "repeat": "give the burst before it a count and an interval instead",
 }
 LINKS: Final = frozenset({"send", "receive", "deskew"})
-MATRIX_TYPES: Final = (DType.I8, DType.F16)
+ROLES: Final = ("weights", "activations", "accumulate")
+Say = str | Callable[[int], str]
+"""A text, or what makes one for a burst."""
 
 
 def flag(
@@ -30,15 +33,23 @@ def flag(
     rule: int,
     bursts: Ints,
     bad: Bools,
-    why: str,
-    hint: str = "",
+    why: Say,
+    hint: Say = "",
     *,
-    last: bool = False,
+    at: Say = "",
+    nth: Callable[[int], int] = lambda _: 0,
+    instance: Callable[[int], int] = lambda _: 0,
 ) -> None:
-    """Refuse every burst of ``bursts`` that ``bad`` marks; ``last`` shows its last dispatch instead of its first."""
-    for burst in bursts[bad][: report.CAP]:
-        k = int(ctx.count[burst]) - 1 if last else 0
-        report.refuse(ctx, rule, why, where=report.place(ctx, int(burst), k), hint=hint)
+    """Refuse every burst of ``bursts`` that ``bad`` marks; ``instance`` tells which dispatch of it is shown."""
+
+    def told(say: Say, burst: int) -> str:
+        return say if isinstance(say, str) else say(burst)
+
+    for burst in (int(b) for b in bursts[bad][: report.CAP]):
+        said = told(why, burst)
+        help_, word = told(hint, burst), told(at, burst)
+        k = instance(burst)
+        report.refuse_burst(ctx, rule, burst, said, instance=k, hint=help_, at=word, nth=nth(burst))
 
 
 def structure(ctx: Context) -> None:
@@ -57,196 +68,133 @@ def structure(ctx: Context) -> None:
             _field(ctx, operand, bursts, column)
         if not any(o.strided for o in cls.operands):
             bad = (ctx.stride[bursts] != 0) & (ctx.count[bursts] > 1)
-            why = f"{cls.mnemonic} has no operand that advances"
-            flag(ctx, 307, bursts, bad, why, "leave the stride 0")
+            why = f"{cls.mnemonic} has no operand that a stride could advance"
+            hint = "leave the stride out"
+            flag(ctx, 307, bursts, bad, why, hint, at=lambda b: re.escape(f"{ctx.stride[b]:+d}"))
     names = len(ctx.program.nodes)
-    flag(ctx, 308, every, ctx.node >= names, f"the program has {names} nodes", "add the name")
+    flag(
+        ctx,
+        308,
+        every,
+        ctx.node >= names,
+        lambda b: f"node {ctx.node[b]}: the program has {names}, counted from 0",
+        lambda b: f"give node {ctx.node[b]} a name, or use one of the others",
+    )
 
 
 def _not_executed(ctx: Context, name: str, bursts: Ints) -> None:
     """Refuse bursts of what no queue of a single chip executes; ``name`` is empty for an unknown opcode."""
-    rule, why, hint = 301, "no such instruction", ""
+    rule, why = 301, "the machine has no such instruction"
+    hint = "were the bytes made by another version?"
     if name in LINKS:
-        rule, why, hint = 309, f"{name} needs a second chip", "this program is for one chip"
+        rule, why = 309, f"{name} needs a second chip, and a program is for one"
+        hint = "leave it out: a value stays on the chip by way of streams and memory"
     elif name:
-        why, hint = f"{name} shapes other bursts, and is none itself", WORD_ONLY.get(name, "")
+        why = f"{name} is an instruction word that shapes other bursts, and no burst itself"
+        hint = WORD_ONLY.get(name, "")
     flag(ctx, rule, bursts, np.ones(len(bursts), np.bool_), why, hint)
 
 
 def _numbers(ctx: Context, every: Ints) -> None:
-    flag(ctx, 303, every, ctx.cycle < 0, "the first cycle is 0")
-    flag(ctx, 303, every, ctx.count < 1, "a burst has at least one dispatch", "leave it out")
+    early = ctx.cycle < 0
+    flag(ctx, 303, every, early, "a program starts in cycle 0", "issue it in cycle 0 or later")
+    none = ctx.count < 1
+    why = "a burst has at least one dispatch"
+    flag(ctx, 303, every, none, lambda b: f"count {ctx.count[b]}: {why}", "leave it out")
     slow, hint = ctx.interval < 1, "give it an interval of 1 or more"
-    flag(ctx, 303, every, slow, "a queue dispatches once a cycle", hint)
+    why_slow = "a queue dispatches once a cycle at most"
+    flag(ctx, 303, every, slow, lambda b: f"interval {ctx.interval[b]}: {why_slow}", hint)
     far = ctx.cycle.astype(np.float64) + (ctx.count - 1.0) * ctx.interval.astype(np.float64)
-    why = f"a program ends before cycle 2**{MAX_CYCLE.bit_length() - 1}"
-    flag(ctx, 300, every, far >= MAX_CYCLE, why)
+
+    def end(burst: int) -> str:
+        last = words.cycle(ctx, burst, int(ctx.count[burst]) - 1)
+        limit = MAX_CYCLE.bit_length() - 1
+        return f"its last dispatch is in cycle {last}; a program ends before cycle 2**{limit}"
+
+    flag(ctx, 300, every, far >= MAX_CYCLE, end, "split the program")
     total = float(ctx.count.astype(np.float64).sum())
     if total > MAX_DISPATCHES:
-        hint = "split it"
         why = f"{total:.0f} dispatches; {MAX_DISPATCHES} are verified at most"
-        report.refuse(ctx, 300, why, where="the program", hint=hint)
+        report.refuse(ctx, 300, why, where="the program", hint="split it")
         return
     each = np.bincount(ctx.queue, ctx.count) if len(ctx) else np.zeros(1)
     if each.max() > MAX_OF_QUEUE:
         why = f"{each.max():.0f} dispatches; {MAX_OF_QUEUE} of a queue are verified at most"
-        where = report.unit(ctx, int((ctx.queue == each.argmax()).argmax()))
-        report.refuse(ctx, 300, why, where=where, hint="split it")
+        where = words.unit(ctx, int((ctx.queue == each.argmax()).argmax()))
+        report.refuse(ctx, 300, why, where=where, hint="split the program, or use further queues")
 
 
 def _order(ctx: Context) -> None:
     q, c, o = (np.diff(x) for x in (ctx.queue, ctx.cycle, ctx.opcode))
     bad = (q < 0) | (q == 0) & ((c < 0) | (c == 0) & (o < 0))
     after = np.arange(1, len(ctx))
-    for burst in after[bad][:1] if len(ctx) else ():
-        why = f"stands after {report.other(ctx, int(burst) - 1)}"
+    for burst in (int(b) for b in (after[bad][:1] if len(ctx) else ())):
+        by = "queue" if q[burst - 1] < 0 else "cycle" if c[burst - 1] < 0 else "opcode"
+        why = f"is listed behind {report.other(ctx, burst - 1, 0, burst)}, whose {by} is greater"
         hint = "sort the bursts by queue, cycle and opcode"
-        report.refuse(ctx, 302, why, where=report.place(ctx, int(burst)), hint=hint)
+        report.refuse_burst(ctx, 302, burst, why, hint=hint)
 
 
 def _queue(ctx: Context, cls: type[Instruction], bursts: Ints) -> None:
-    kinds = np.array([*ctx.machine.queue_kinds, ""])
+    m = ctx.machine
+    kinds = np.array([*m.queue_kinds, ""])
     queue = ctx.queue[bursts]
-    exists = queue < ctx.machine.queues
-    why = f"the chip has {ctx.machine.queues} queues"
-    flag(ctx, 304, bursts, ~exists, why)
+    exists = queue < m.queues
+    why = f"the chip has {m.queues} queues, numbered from 0"
+    flag(ctx, 304, bursts, ~exists, why, "use one of those")
     if cls.unit == "ICU":
         return
     wrong = exists & (kinds[np.minimum(queue, len(kinds) - 1)] != cls.unit)
-    flag(ctx, 304, bursts, wrong, f"{cls.mnemonic} is a {cls.unit} instruction", "move it there")
+    fit = [n for n, k in zip(m.queue_names, m.queue_kinds, strict=True) if k == cls.unit]
     if cls.role >= 0:
-        role = ("weights", "activations", "accumulate")[cls.role]
-        other = exists & ~wrong & ((queue - ctx.machine.mxm_queue) % 3 != cls.role)
-        hint = "move it there"
-        flag(
-            ctx, 304, bursts, other, f"{cls.mnemonic} belongs on the {role} queue of a plane", hint
-        )
+        fit = fit[cls.role :: 3]
+    hint = f"issue it on one of {fit[0]} .. {fit[-1]}" if fit else "this chip has none"
+    why = f"{cls.mnemonic} is an instruction of {cls.unit} queues"
+    flag(ctx, 304, bursts, wrong, why, hint)
+    if cls.role >= 0:
+        role = ROLES[cls.role]
+        other = exists & ~wrong & ((queue - m.mxm_queue) % 3 != cls.role)
+        why = f"{cls.mnemonic} is an instruction of a plane's {role} queue"
+
+        def there(burst: int) -> str:
+            return f"issue it on {words.unit(ctx, burst).partition('.')[0]}.{role}"
+
+        flag(ctx, 304, bursts, other, why, there)
 
 
 def _field(ctx: Context, operand: Operand, bursts: Ints, column: int) -> None:
     low, high = field_range(operand, ctx.machine)
     value = ctx.args[bursts, column]
     bad = out_of_range(operand, value, ctx.machine)
-    for burst in bursts[bad][: report.CAP]:
-        why = complaint(operand, int(ctx.args[burst, column]), ctx.machine)
-        report.refuse(ctx, 305, why, where=report.place(ctx, int(burst)), hint="correct it")
-    if operand.strided:
-        stride, count = ctx.stride[bursts], ctx.count[bursts]
-        end = value + (count - 1.0) * np.where(count > 1, stride, 0).astype(np.float64)
-        why = f"{operand.name} leaves {low} .. {high} on the way"
-        wide = ~bad & ((end < low) | (end > high) | (np.abs(stride) > MAX_STRIDE) & (count > 1))
-        flag(ctx, 305, bursts, wide, why, "shorten the burst, or start it elsewhere", last=True)
+
+    def why(burst: int) -> str:
+        return complaint(operand, int(ctx.args[burst, column]), ctx.machine)
+
+    kinds = {
+        Kind.DTYPE: f"name a type: {', '.join(words.type_name(t) for t in DType)}",
+        Kind.STREAM: f"name one of {words.group_name(ctx.machine, 0, ctx.machine.streams)}, or of the W streams",
+        Kind.SOURCE: "name a stream, an ALU or an immediate",
+    }
+    flag(ctx, 305, bursts, bad, why, kinds.get(operand.kind, f"write {low} .. {high}"))
+    if not operand.strided:
+        return
+    stride, count = ctx.stride[bursts], ctx.count[bursts]
+    fast = ~bad & (np.abs(stride) > MAX_STRIDE) & (count > 1)
+    flag(ctx, 305, bursts, fast, lambda b: f"a stride of {ctx.stride[b]}", "write one of 32 bits")
+    end = value + (count - 1.0) * np.where(count > 1, stride, 0).astype(np.float64)
+    wide = ~bad & ~fast & ((end < low) | (end > high))
+
+    def at(burst: int) -> int:
+        return beyond(int(ctx.args[burst, column]), int(ctx.stride[burst]), low, high)
+
+    def leaves(burst: int) -> str:
+        there = int(ctx.args[burst, column]) + at(burst) * int(ctx.stride[burst])
+        return f"{operand.name} is {there} here, outside {low} .. {high}"
+
+    hint: Say = lambda b: f"end it at x{at(b)}, or start it elsewhere"  # noqa: E731
+    flag(ctx, 305, bursts, wide, leaves, hint, instance=at)
 
 
-def operands(ctx: Context) -> None:
-    """Rules 306, 310, 311, 320 to 323, 350, 351 and 358, on bursts that ``structure`` let pass."""
-    _memory(ctx)
-    _matrix(ctx)
-    _vector(ctx)
-    bursts = ctx.bursts("config")
-    full = ctx.machine["lanes.superlanes"]
-    bad = ctx.operand("config", "superlanes") != full
-    flag(ctx, 306, bursts, bad, f"only the full vector of {full} superlanes is supported")
-    for access, verb in ((effects.reads(ctx), "read"), (effects.puts(ctx), "driven")):
-        inside = access.stream % ctx.machine.streams
-        for burst, stream, width, planes in zip(
-            *(
-                a[(inside % access.width != 0) | (inside + access.planes > ctx.machine.streams)]
-                for a in (access.bursts, access.stream, access.width, access.planes)
-            ),
-            strict=True,
-        ):
-            name = report.stream_name(ctx.machine, int(stream))
-            why = f"{planes} streams from {name} on are {verb}"
-            hint = f"start at a multiple of {width}, and end within the direction"
-            report.refuse(ctx, 310, why, where=report.place(ctx, int(burst)), hint=hint)
-
-
-def _span(ctx: Context, bursts: Ints, first: Ints, strided: bool = True) -> tuple[Ints, Ints]:
-    """Least and greatest value of an operand over a burst's dispatches."""
-    if not strided:
-        return first, first
-    last = first + (ctx.count[bursts] - 1) * ctx.stride[bursts]
-    return np.minimum(first, last), np.maximum(first, last)
-
-
-def _memory(ctx: Context) -> None:
-    words = ctx.machine.words
-    for name in ("read", "write"):
-        bursts = ctx.bursts(name)
-        high = _span(ctx, bursts, ctx.operand(name, "address"))[1]
-        why = f"a slice has {words} words, {words - 1:#06x} is the last"
-        flag(ctx, 306, bursts, high >= words, why, "shorten the burst, or start it elsewhere")
-    for name in ("gather", "scatter"):
-        bursts = ctx.bursts(name)
-        high = _span(ctx, bursts, ctx.operand(name, "base"))[1] + ctx.operand(name, "limit")
-        why = f"base + limit reaches past the slice's last word, {words - 1:#06x}"
-        flag(ctx, 306, bursts, high >= words, why, "lower the limit")
-
-
-def _matrix(ctx: Context) -> None:
-    m = ctx.machine
-    per_side = m["mxm.planes"]
-    for name in ("lw", "iw", "abc", "acc"):
-        bursts, dtype = ctx.bursts(name), ctx.operand(name, "dtype")
-        bad = ~np.isin(dtype, MATRIX_TYPES)
-        flag(ctx, 311, bursts, bad, "the matrix unit works on i8 and f16", "convert in the VXM")
-        plane = (ctx.queue[bursts] - m.mxm_queue) // 3 % per_side
-        odd = (dtype == DType.F16) & ((plane % 2 == 1) | (plane + 1 >= per_side))
-        why = "fp16 is run by a pair of planes, on the queues of the even one"
-        flag(ctx, 350, bursts, odd, why, "move it to the even plane's queue")
-    _weights(ctx)
-    bursts = ctx.bursts("abc")
-    first, rows = ctx.operand("abc", "first"), ctx.operand("abc", "rows")
-    window = m["mxm.window"]
-    ragged = (first % window != 0) | (rows % window != 0) | (rows < 1) | (first + rows > m.lanes)
-    why = f"rows {window} and more, in steps of {window}, inside the {m.lanes} lanes"
-    flag(ctx, 358, bursts, ragged, why, "pad the window with zero weights")
-    bursts = ctx.bursts("acc")
-    high = _span(ctx, bursts, ctx.operand("acc", "row"))[1]
-    why = f"a plane has {m['mxm.acc_rows']} accumulator rows"
-    flag(ctx, 306, bursts, high >= m["mxm.acc_rows"], why, "emit, and start again from row 0")
-
-
-def _weights(ctx: Context) -> None:
-    m = ctx.machine
-    bursts = ctx.bursts("lw")
-    groups = ctx.operand("lw", "groups")
-    wide = groups * PLANES[ctx.operand("lw", "dtype")]
-    limit = m["mxm.weight_streams"]
-    why = f"a plane takes weights from 1 to {limit} streams"
-    flag(ctx, 351, bursts, (wide > limit) | (groups < 1), why, "load in more dispatches")
-    high = _span(ctx, bursts, ctx.operand("lw", "column"))[1]
-    high += (groups - 1).clip(0) * ctx.operand("lw", "spread")
-    why = f"the array has {m.lanes} columns"
-    flag(ctx, 306, bursts, high >= m.lanes, why, "load fewer columns")
-    bursts = ctx.bursts("iw")
-    first, columns = ctx.operand("iw", "first"), ctx.operand("iw", "columns")
-    bad = (columns < 1) | (first + columns > m.lanes)
-    flag(ctx, 306, bursts, bad, f"a window is 1 or more of the array's {m.lanes} columns")
-
-
-def _vector(ctx: Context) -> None:
-    m = ctx.machine
-    large, immediates, delay = m["vxm.large_alus"], m["vxm.immediates"], m["vxm.max_delay"]
-    for cls, bursts in effects.vxm_operations(ctx):
-        types = getattr(cls, "types", tuple(DType))
-        bad = ~np.isin(ctx.operand(cls.mnemonic, "dtype", bursts), types)
-        names = ", ".join(DType(t).name.lower() for t in types)
-        flag(ctx, 311, bursts, bad, f"{cls.mnemonic} works on {names}", "convert with cvt before")
-        lacking = np.full(len(bursts), bool(cls.extension) and not m[cls.extension])
-        why = f"this chip is without the extension {cls.extension}"
-        flag(ctx, 323, bursts, lacking, why, "do without it, or switch it on in the chip file")
-        if cls.large:
-            small = ctx.queue[bursts] - m.vxm_queue >= large
-            why = f"{cls.mnemonic} needs a large ALU, one of VXM_0 .. VXM_{large - 1}"
-            flag(ctx, 321, bursts, small, why, "move it there")
-    for s in effects.vxm_sources(ctx):
-        stream, alu = s.kind == SourceKind.STREAM, s.kind == SourceKind.ALU
-        absent = s.kind == SourceKind.NONE
-        flag(ctx, 320, s.bursts, absent, "a source is missing", "name a stream or an ALU")
-        why = f"an operand is delayed by at most {delay} cycles"
-        late = (s.delay > delay) & (stream | alu)
-        flag(ctx, 322, s.bursts, late, why, "pass it through a mov")
-        bad = (s.kind == SourceKind.IMMEDIATE) & (immediates == 0)
-        flag(ctx, 323, s.bursts, bad, "this chip has no immediates", "stream the constant")
+def beyond(value: int, stride: int, low: int, high: int) -> int:
+    """The first dispatch in which a value that starts within ``low .. high`` has left it."""
+    return (high - value) // stride + 1 if stride > 0 else (value - low) // -stride + 1

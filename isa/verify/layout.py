@@ -42,12 +42,12 @@ def outputs(ctx: Context, defined: dict[int, Bools]) -> None:
             if not words.all():
                 address = p.address + int(words.argmin())
                 unit = ctx.machine.queue_names[p.slice]
-                why = f"word {address:#06x} of {unit} is read as output, but nothing defines it"
-                hint = "write it before the program ends"
+                why = f"takes word {address:#06x} of {unit}, which is no constant and no input, and nothing writes it"
+                hint = "write it before the program ends, or take it from where it is written"
                 report.refuse(ctx, 336, why, where=f"output {tensor.name!r}", hint=hint)
         if not covered.all():
             plane, element = (int(i[0]) for i in np.nonzero(~covered))
-            why = f"byte {plane} of element {element} is in none of its pieces"
+            why = f"no piece says where byte {plane} of element {element} lies"
             report.refuse(ctx, 336, why, where=f"output {tensor.name!r}", hint="add a piece")
 
 
@@ -71,23 +71,44 @@ def _segments(ctx: Context) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     if len(table) and lanes != m.lanes:
         bad[:] = True
     for i in np.flatnonzero(bad)[: report.CAP]:
-        unit = m.queue_names[q[i]] if q[i] < 2 * m.slices else f"slice {q[i]}"
-        where = f"segment {i} ({unit}, words {address[i]:#06x} + {count[i]})"
-        why = (
-            f"a slice has {m.words} words of {m.lanes} bytes; the program has data for {len(data)}"
-        )
-        report.refuse(ctx, 334, why, where=where, hint="place it inside, and give it data")
+        why = f"takes rows {first[i]} .. {first[i] + count[i] - 1} of the constants, which have {len(data)}"
+        hint = "give it data"
+        if q[i] >= 2 * m.slices:
+            why, hint = f"the chip has {2 * m.slices} slices, numbered from 0", "use one of those"
+        elif address[i] + count[i] > m.words:
+            why = f"a slice has {m.words} words, to {m.words - 1:#06x}"
+            hint = f"shorten it to {max(0, m.words - address[i])} words, or start it lower"
+        elif lanes != m.lanes:
+            why = f"a word has {m.lanes} bytes, a row of the constants {lanes}"
+            hint = f"pad rows to {m.lanes} bytes"
+        where = _segment(ctx, i, q[i], address[i], count[i])
+        report.refuse(ctx, 334, why, where=where, hint=hint)
     kept = np.flatnonzero(~bad & (count > 0))
     place = q[kept] * m.words + address[kept]
     order = np.argsort(place, kind="stable")
     end = (place + count[kept])[order]
     for i in np.flatnonzero(place[order][1:] < end[:-1])[: report.CAP]:
         a, b = (int(kept[order[x]]) for x in (i, i + 1))
-        unit = m.queue_names[q[a]]
-        where = f"segment {b} ({unit}, words {address[b]:#06x} + {count[b]})"
-        why = f"it overlaps segment {a} (words {address[a]:#06x} + {count[a]})"
+        where = _segment(ctx, b, q[b], address[b], count[b])
+        why = f"word {address[b]:#06x} is in {_segment(ctx, a, q[a], address[a], count[a])} too"
         report.refuse(ctx, 334, why, where=where, hint="move one of them")
     return table[kept]
+
+
+def _segment(ctx: Context, number: int, q: int, address: int, count: int) -> str:
+    """A constant segment by its number and place."""
+    names = ctx.machine.queue_names
+    unit = names[q] if q < 2 * ctx.machine.slices else f"slice {q}"
+    return f"segment {number} ({unit}, words {address:#06x} .. {address + count - 1:#06x})"
+
+
+def _segment_of(ctx: Context, q: int, address: int) -> str:
+    """The segment that holds a constant word."""
+    table = ctx.program.segments
+    first, count = table["address"].astype(np.int64), table["count"].astype(np.int64)
+    inside = (table["slice"] == q) & (first <= address) & (address < first + count)
+    i = int(inside.argmax())
+    return _segment(ctx, i, q, int(first[i]), int(count[i]))
 
 
 def _tensor(ctx: Context, tensor: PortTensor, kind: str) -> bool:
@@ -110,7 +131,8 @@ def _overlaps(ctx: Context, constants: dict[int, Bools]) -> None:
         words = _words(ctx, constants, p.slice)[p.address : p.address + p.rows]
         if words.any():
             unit, address = m.queue_names[p.slice], p.address + int(words.argmax())
-            why = f"word {address:#06x} of {unit} is a constant"
+            segment = _segment_of(ctx, p.slice, address)
+            why = f"takes word {address:#06x} of {unit}, which is a constant of {segment}"
             report.refuse(ctx, 335, why, where=f"input {name!r}", hint="move one of them")
     if not named:
         return
@@ -137,6 +159,8 @@ def _first_overlap(ctx: Context, names: list[str], rows: Ints, start: Ints, widt
     i = int(shared[0])
     word, at = divmod(int(begin[i + 1]), m.lanes)
     unit = m.queue_names[word // m.words]
-    why = f"lane {at} of word {word % m.words:#06x} of {unit} belongs to {names[owner[i]]!r} too"
-    where = f"input {names[owner[i + 1]]!r}"
+    first, second = names[owner[i]], names[owner[i + 1]]
+    party = "another piece of it" if first == second else f"input {first!r}"
+    why = f"takes lane {at} of word {word % m.words:#06x} of {unit}, and so does {party}"
+    where = f"input {second!r}"
     report.refuse(ctx, 335, why, where=where, hint="move one of them")

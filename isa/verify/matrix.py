@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from isa.instruction import REGISTRY, DType
-from isa.verify import report
+from isa.verify import report, words
 from isa.verify.context import Context, Dispatches, Ints, collisions
 from isa.verify.queues import cost
 
@@ -92,9 +92,12 @@ def _odd_rests(ctx: Context) -> None:
         a, b = int(bursts[i]), int(bursts[j])
         if ctx.queue[a] == ctx.queue[b]:
             continue
-        why = f"{report.other(ctx, a, k)} in the same cycle: fp16 takes both planes"
-        hint = "move one of them by a cycle"
-        report.refuse(ctx, 350, why, where=report.place(ctx, b, n), hint=hint)
+        party = report.other(ctx, a, k, b)
+        why = (
+            f"fp16 takes both planes of a pair, and in the same cycle the other dispatches {party}"
+        )
+        hint = report.separate(ctx, b, a)
+        report.refuse_burst(ctx, 350, b, why, instance=n, hint=hint)
 
 
 def _columns(ctx: Context, user: User, installs: Dispatches, all_installs: Dispatches) -> None:
@@ -104,12 +107,12 @@ def _columns(ctx: Context, user: User, installs: Dispatches, all_installs: Dispa
     load, lanes = ctx.machine.timing("mxm_load"), ctx.machine.lanes
     loads = ctx.dispatches(of(ctx, "lw", user.plane, user.dtype))
     spoilers = [of(ctx, "lw", p, d) for p, d in user.rivals]
-    spoiled = ctx.dispatches(np.concatenate([np.zeros(0, np.int64), *spoilers])).cycle + load
+    spoiled = ctx.dispatches(np.concatenate([np.zeros(0, np.int64), *spoilers]))
     before = np.searchsorted(all_installs.cycle, installs.cycle, "left") - 1
     floor = np.where(before >= 0, all_installs.cycle[before], -1)
+    last = np.searchsorted(spoiled.cycle + load, installs.cycle, "right") - 1
     if len(spoiled):
-        last = np.searchsorted(spoiled, installs.cycle, "right") - 1
-        floor = np.maximum(floor, np.where(last >= 0, spoiled[last], -1))
+        floor = np.maximum(floor, np.where(last >= 0, spoiled.cycle[last] + load, -1))
     effective = loads.cycle + load
     to = np.searchsorted(installs.cycle, effective, "left")
     column = loads.values(ctx.operand("lw", "column", loads.bursts), ctx.stride[loads.bursts])
@@ -133,34 +136,39 @@ def _columns(ctx: Context, user: User, installs: Dispatches, all_installs: Dispa
         for i in np.flatnonzero(have != columns[here])[: report.CAP]:
             window = loaded[i, first[start + i] + 1 : first[start + i] + columns[start + i] + 1]
             missing = int(first[start + i]) + int(window.argmin())
-            _not_loaded(ctx, installs, start + int(i), missing, loads, int(floor[start + i]))
+            at, spoiler = start + int(i), ""
+            if floor[at] >= 0:
+                overwritten = len(spoiled) and last[at] >= 0
+                overwritten = overwritten and spoiled.cycle[last[at]] + load == floor[at]
+                party = spoiled.who(int(last[at])) if overwritten else None
+                party = party or all_installs.who(int(before[at]))
+                spoiler = " since " + report.other(ctx, *party, installs.who(at)[0])
+                spoiler += " overwrote the buffer" if overwritten else " installed what was there"
+            _not_loaded(ctx, installs, at, missing, loads, spoiler)
 
 
 def _not_loaded(
-    ctx: Context, installs: Dispatches, index: int, column: int, loads: Dispatches, floor: int
+    ctx: Context, installs: Dispatches, index: int, column: int, loads: Dispatches, since: str
 ) -> None:
     burst, k = installs.who(index)
-    name = DType(int(ctx.operand("iw", "dtype", installs.bursts[:1])[0])).name.lower()
-    since = (
-        f" since cycle {floor}, when the buffer was last installed or overwritten"
-        if floor >= 0
-        else ""
-    )
-    why = f"column {column} was not loaded as {name}{since}"
-    hint = "load it, or install a smaller window"
+    name = words.type_name(ctx.value(burst, "dtype"))
+    why = f"installs column {column}, which nothing loaded as {name}{since}"
+    hint = "load it before, or install a window without it"
     values = {n: loads.values(ctx.operand("lw", n, loads.bursts)) for n in ("spread", "groups")}
     base = loads.values(ctx.operand("lw", "column", loads.bursts), ctx.stride[loads.bursts])
     hit = np.zeros(len(loads), np.bool_)
     for g in range(int(values["groups"].max(initial=0))):
         hit |= (values["groups"] > g) & (base + g * values["spread"] == column)
-    cycle = report.cycle(ctx, burst, k)
-    after = np.flatnonzero(hit & (loads.cycle + ctx.machine.timing("mxm_load") > cycle))
+    late = loads.cycle + ctx.machine.timing("mxm_load") - words.cycle(ctx, burst, k)
+    after = np.flatnonzero(hit & (late > 0))
     if len(after):
         maker, repeat = loads.who(int(after[0]))
-        delta = int(loads.cycle[after[0]]) + ctx.machine.timing("mxm_load") - cycle
-        why += f"; {report.other(ctx, maker, repeat)} takes effect {report.cycles(delta)} later"
-        hint = report.shift(delta, "lw")
-    report.refuse(ctx, 352, why, where=report.place(ctx, burst, k), hint=hint)
+        delta = int(late[after[0]])
+        party = report.other(ctx, maker, repeat, burst)
+        why = f"installs column {column}, which {party} loads from cycle {words.cycle(ctx, burst, k) + delta} on"
+        why += f": {words.cycles(delta)} too early"
+        hint = report.moves(ctx, (burst, delta), (maker, -delta))
+    report.refuse_burst(ctx, 352, burst, why, instance=k, hint=hint)
 
 
 def _weights_in_force(ctx: Context, user: User, installs: Dispatches) -> None:
@@ -173,19 +181,26 @@ def _weights_in_force(ctx: Context, user: User, installs: Dispatches) -> None:
     at = np.searchsorted(installs.cycle, sent.cycle - install, "right") - 1
     met = np.where(at >= 0, np.append(dtype, -1)[at], -1)
     for burst, k, i in sent.firsts(met != user.dtype):
-        why, hint = "no weights are installed", "install weights before"
+        name = user.dtype.name.lower()
+        why, hint = (
+            "meets no weights: nothing is ever installed on this plane",
+            "install some before",
+        )
         if at[i] >= 0:
-            why = (
-                f"the weights in force are those of {report.other(ctx, *installs.who(int(at[i])))}"
-            )
-            hint = f"install {user.dtype.name.lower()} weights before"
+            maker, repeat = installs.who(int(at[i]))
+            party, plane = report.other(ctx, maker, repeat, burst), words.unit(ctx, maker)
+            why = f"is {name}, but the weights in force are those of {party}"
+            hint = f"install {name} weights on {plane.partition('.')[0]} before, or send activations of its type"
         elif len(installs):
-            delta = int(installs.cycle[0]) + install - int(sent.cycle[i])
-            why += (
-                f"; {report.other(ctx, *installs.who(0))} takes effect {report.cycles(delta)} later"
+            maker, repeat = installs.who(0)
+            ready = int(installs.cycle[0]) + install
+            delta, party = ready - int(sent.cycle[i]), report.other(ctx, maker, repeat, burst)
+            why = (
+                f"meets no weights: the first are those of {party}, in force from cycle {ready} on"
             )
-            hint = report.shift(delta, "iw")
-        report.refuse(ctx, 353, why, where=report.place(ctx, burst, k), hint=hint)
+            why += f": {words.cycles(delta)} too early"
+            hint = report.moves(ctx, (burst, delta), (maker, -delta))
+        report.refuse_burst(ctx, 353, burst, why, instance=k, hint=hint)
 
 
 def _undisturbed(ctx: Context, user: User) -> None:
@@ -200,19 +215,27 @@ def _undisturbed(ctx: Context, user: User) -> None:
     begin, end = (np.searchsorted(every.cycle, x, "right") for x in (sent.cycle, last))
     for a, k, i in sent.firsts(end > begin):
         b, n = every.who(int(begin[i]))
-        why = f"{report.other(ctx, a, k)} has the pair until cycle {int(last[i])}"
-        hint = f"start {report.cycles(int(last[i]) + 1 - report.cycle(ctx, b, n))} later"
-        hint = "widen the interval" if a == b else hint
-        report.refuse(ctx, 354, why, where=report.place(ctx, b, n), hint=hint)
+        busy, now = int(last[i]), words.cycle(ctx, b, n)
+        taken = f"takes {words.cycles(busy + 1 - words.cycle(ctx, a, k))}"
+        party = "the dispatch before it" if a == b else report.other(ctx, a, k, b)
+        why = f"enters the array in cycle {now}, but {party} {taken} and has it until cycle {busy}"
+        late = busy + 1 - now
+        hint = report.moves(ctx, (b, late), (a, -late)) + ", or send fewer rows"
+        if a == b:
+            hint = f"widen its interval to /{words.step(ctx, a) + late}, or send fewer rows"
+        report.refuse_burst(ctx, 354, b, why, instance=n, hint=hint)
     installs = ctx.dispatches(np.concatenate([none, *(of(ctx, "iw", p) for p in pair)]))
     effective = installs.cycle + ctx.machine.timing("mxm_install")
     begin, end = (np.searchsorted(effective, x, "right") for x in (sent.cycle, last))
     for a, k, i in sent.firsts(end > begin):
         b, n = installs.who(int(begin[i]))
-        why = f"it takes effect in cycle {int(effective[begin[i]])}, while {report.other(ctx, a, k)} passes"
-        delta = int(last[i]) + 1 - int(effective[begin[i]])
-        hint = f"install {report.cycles(delta)} later"
-        report.refuse(ctx, 355, why, where=report.place(ctx, b, n), hint=hint)
+        ready, busy = int(effective[begin[i]]), int(last[i])
+        party = report.other(ctx, a, k, b)
+        why = f"takes effect in cycle {ready}, while {party} passes the array, until cycle {busy}"
+        early = words.cycle(ctx, a, k) - ready
+        late = busy + 1 - ready
+        hint = report.moves(ctx, (b, late), (b, early), (a, -late))
+        report.refuse_burst(ctx, 355, b, why, instance=n, hint=hint)
 
 
 def _products(ctx: Context, plane: int) -> None:
@@ -226,20 +249,43 @@ def _products(ctx: Context, plane: int) -> None:
     need = taken.values(ctx.operand("acc", "dtype", taken.bursts))
     for burst, k, i in taken.firsts(~there | (got != need)):
         if there[i]:
-            why = f"the products of that cycle are those of {report.other(ctx, *sent.who(int(at[i])))}"
-            hint = "give both the same type"
+            maker, repeat = sent.who(int(at[i]))
+            names = (words.type_name(ctx.value(b, "dtype")) for b in (burst, maker))
+            why = "accumulates {} products, but those of this cycle are {}, of ".format(*names)
+            why += report.other(ctx, maker, repeat, burst)
+            hint = "give both one type"
         else:
-            why = f"no activation entered the array in cycle {int(wanted[i])}"
-            hint = f"issue it {latency} cycles after its abc"
-            if len(sent):
-                near = int(np.abs(sent.cycle - wanted[i]).argmin())
-                off = int(sent.cycle[near]) - int(wanted[i])
-                side = "later" if off > 0 else "earlier"
-                why += (
-                    f"; {report.other(ctx, *sent.who(near))} did, {report.cycles(abs(off))} {side}"
-                )
-                hint = report.shift(off, "abc")
-        report.refuse(ctx, 356, why, where=report.place(ctx, burst, k), hint=hint)
+            why, hint = _no_product(ctx, burst, k, sent, int(wanted[i]))
+        report.refuse_burst(ctx, 356, burst, why, instance=k, hint=hint)
+
+
+def _no_product(ctx: Context, burst: int, k: int, sent: Dispatches, wanted: int) -> tuple[str, str]:
+    """Why nothing leaves the array for an ``acc``, and what to do; ``wanted``: when it would have entered."""
+    latency = ctx.machine["mxm.array_latency"]
+    if not len(sent):
+        plane, hint = words.unit(ctx, burst).partition(".")[0], f"send some @{wanted}"
+        why = f"takes products, but no activations are ever sent into {plane}"
+        return why, hint if wanted >= 0 else "send some, and take the products later"
+    near = int(np.abs(sent.cycle - wanted).argmin())
+    maker, repeat = sent.who(near)
+    gap = words.cycle(ctx, burst) - latency - words.cycle(ctx, maker)
+    off = int(sent.cycle[near]) - wanted
+    meeting = report.meeting(ctx, burst, k, maker, gap, off)
+    delta, party = meeting.delta, report.other(ctx, maker, 0, burst)
+    if meeting.why:
+        return (
+            f"takes products in cycle {wanted + latency}, but {party} {meeting.why}",
+            meeting.hint,
+        )
+    if meeting.whole:
+        begin = words.cycle(ctx, maker) + latency
+        why = f"takes products in cycle {wanted + latency}, but those of {party} leave the array "
+        why += f"from cycle {begin} on, and are taken from cycle {begin - delta} on: {report.miss(delta)}"
+    else:
+        why = f"takes products in cycle {wanted + latency}, but those of "
+        why += f"{report.other(ctx, maker, repeat, burst)} leave the array in cycle "
+        why += f"{wanted + off + latency}: {report.miss(delta)}"
+    return why, report.moves(ctx, (burst, delta), (maker, -delta))
 
 
 def _rows(ctx: Context, plane: int) -> None:
@@ -255,9 +301,19 @@ def _rows(ctx: Context, plane: int) -> None:
     begun[order] = np.where(latest >= 0, order[latest], -1)
     begun[row[begun] != row] = -1
     for burst, k, i in d.firsts((begun < 0) | (dtype[begun] != dtype)):
-        why = f"accumulator row {int(row[i])} has not been started"
+        here, hint = int(row[i]), "set start on the first pass"
+        why = f"adds to accumulator row {here}, which no acc has started"
+        starts = np.flatnonzero((row == here) & (start != 0) & (d.cycle > d.cycle[i]))
         if begun[i] >= 0:
-            why = f"accumulator row {int(row[i])} was started as another type, by "
-            why += report.other(ctx, *d.who(int(begun[i])))
-        hint = "set start on the first pass"
-        report.refuse(ctx, 357, why, where=report.place(ctx, burst, k), hint=hint)
+            maker, repeat = d.who(int(begun[i]))
+            names = (words.type_name(ctx.value(b, "dtype")) for b in (burst, maker))
+            party = report.other(ctx, maker, repeat, burst)
+            why = f"adds {next(names)} to accumulator row {here}, which {party} started as {next(names)}"
+            hint = "set start on the first pass of this type, or use another row"
+        elif len(starts):
+            maker, repeat = d.who(int(starts[0]))
+            late = int(d.cycle[starts[0]]) - int(d.cycle[i])
+            party = report.other(ctx, maker, repeat, burst)
+            why = f"adds to accumulator row {here}, which {party} starts only {words.cycles(late)} later"
+            hint = "set start on this one, or let it come after that"
+        report.refuse_burst(ctx, 357, burst, why, instance=k, hint=hint)

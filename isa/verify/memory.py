@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from isa.instruction import REGISTRY
-from isa.verify import report
+from isa.verify import report, words
 from isa.verify.context import Bools, Context, Dispatches, Ints, collisions
 from isa.verify.queues import ports
 
@@ -94,10 +94,12 @@ class Slices:
             a, b = int(w[i]), int(w[j])
             if ctx.opcode[a] == ctx.opcode[b]:
                 continue  # of one instruction: dispatched in one cycle, which is rule 312's
-            cycle = int(start[i]) + k * report.step(ctx, a)
-            why = f"{report.other(ctx, a, k)} also becomes effective in cycle {cycle}"
-            where = report.place(ctx, b, n)
-            report.refuse(ctx, 331, why, where=where, hint="move one of them by a cycle")
+            cycle = int(start[i]) + k * words.step(ctx, a)
+            party = report.other(ctx, a, k, b)
+            why = f"becomes effective in cycle {cycle}, and so does {party}; a slice takes one a cycle"
+            late = (int(ctx.d_func[x]) for x in (b, a))
+            hint = report.separate(ctx, b, a, *late)
+            report.refuse_burst(ctx, 331, b, why, instance=n, hint=hint)
 
     def _ready(self, q: int, write: Accesses) -> Ints:
         ready = np.full(self.ctx.machine.words, NEVER)
@@ -118,25 +120,28 @@ class Slices:
 
     def _undefined(self, rule: int, burst: int, k: int, address: int, ready: Ints) -> None:
         ctx = self.ctx
-        when, cycle = int(ready[address]), report.cycle(ctx, burst, k)
-        why = f"nothing defines word {address:#06x} of {report.unit(ctx, burst)}"
+        when, cycle = int(ready[address]), words.cycle(ctx, burst, k)
+        verb = "reads" if rule == 332 else "may touch"
+        why = (
+            f"{verb} word {address:#06x}, which is no constant and no input, and nothing writes it"
+        )
         hint = "write it before, or make it a constant or an input"
+        hint += "" if rule == 332 else ", or lower the limit"
         if when < NEVER:
-            delta = when - cycle
-            why = (
-                f"word {address:#06x} of {report.unit(ctx, burst)} is defined from cycle {when} on,"
-                f" {report.cycles(delta)} later, by {self._writer(int(ctx.queue[burst]), address, when)}"
-            )
-            hint = report.shift(delta, "write")
-        report.refuse(ctx, rule, why, where=report.place(ctx, burst, k), hint=hint)
+            maker, repeat = self._writer(int(ctx.queue[burst]), address, when)
+            party, early = report.other(ctx, maker, repeat, burst), when - cycle
+            why = f"{verb} word {address:#06x}, which {party} defines from cycle {when} on: "
+            why += f"{words.cycles(early)} too early"
+            hint = report.moves(ctx, (burst, early), (maker, -early))
+        report.refuse_burst(ctx, rule, burst, why, instance=k, hint=hint)
 
-    def _writer(self, q: int, address: int, when: int) -> str:
+    def _writer(self, q: int, address: int, when: int) -> tuple[int, int]:
         ctx = self.ctx
         access = Accesses.of(ctx, self.writing[ctx.queue[self.writing] == q])
         d = access.dispatches
         match = access.first == address
         match &= d.cycle + ctx.machine.timing("mem_write") == when
-        return report.other(ctx, *d.who(int(np.flatnonzero(match)[0])))
+        return d.who(int(np.flatnonzero(match)[0]))
 
     def _ranges(self, access: Accesses, ready: Ints) -> None:
         """Rule 333: the whole range of a gather or scatter is defined in the cycle of its dispatch."""
@@ -162,12 +167,16 @@ class Slices:
         low, high = read.first[at] // size, (read.first[at] + read.reach[at]) // size
         first, reach = write.first[both], write.reach[both]
         clash = (first // size <= high) & (low <= (first + reach) // size)
-        for i in np.flatnonzero(clash)[: report.CAP]:
-            (a, k), (b, n) = r.who(int(at[i])), w.who(int(both[i]))
+        marked = np.zeros(len(w), np.bool_)
+        marked[both[clash]] = True
+        for b, n, index in w.firsts(marked):
+            i = int(np.searchsorted(both, index))
+            a, k = r.who(int(at[i]))
             bank = int(max(low[i], first[i] // size))
-            why = f"{report.other(self.ctx, a, k)} uses bank {bank} in the same cycle"
-            hint = "move one of them by a cycle, or to the other bank"
-            report.refuse(self.ctx, 330, why, where=report.place(self.ctx, b, n), hint=hint)
+            party = report.other(self.ctx, a, k, b)
+            why = f"uses bank {bank} in the cycle in which {party} does"
+            hint = report.separate(self.ctx, b, a) + ", or keep them in different banks"
+            report.refuse_burst(self.ctx, 330, b, why, instance=n, hint=hint)
 
 
 def range_maximum(values: Ints, start: Ints, length: Ints) -> Ints:

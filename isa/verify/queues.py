@@ -29,9 +29,10 @@ def dispatch(ctx: Context) -> None:
     args = (ctx.cycle[bursts], ctx.interval[bursts], ctx.count[bursts])
     for i, k, j, n in collisions(group, *args):
         a, b = int(bursts[i]), int(bursts[j])
-        why = f"{report.unit(ctx, a)} dispatches {report.other(ctx, a, k)} in the same cycle"
-        hint = "move one of them by a cycle, or widen an interval"
-        report.refuse(ctx, 312, why, where=report.place(ctx, b, n), hint=hint)
+        most = "one read and one write" if mem[a] else "one instruction"
+        why = f"{report.other(ctx, a, k, b)} is dispatched in the same cycle; a queue takes {most}"
+        hint = report.separate(ctx, b, a)
+        report.refuse_burst(ctx, 312, b, why, instance=n, hint=hint)
 
 
 def cost(ctx: Context, bursts: Ints) -> Ints:

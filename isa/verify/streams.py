@@ -7,69 +7,11 @@ upstream, its own position included, on its diagonal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Final
-
 import numpy as np
 
-from isa.verify import effects, report
-from isa.verify.context import (
-    MAX_STREAM_VALUES,
-    Context,
-    Ints,
-    between,
-    collisions,
-    firsts,
-    ramp,
-    windows,
-)
-
-NEAR: Final = 64
-"""How many cycles from a missed reader a value is looked for."""
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Single streams at bursts, sorted by stream. Dispatch ``k`` has the key ``key + k * step``.
-
-    A key is ``diagonal * positions + place``, ``place`` counting positions downstream.
-    """
-
-    bursts: Ints
-    stream: Ints
-    time: Ints  # of the first dispatch: landing of a put, sight of a read
-    place: Ints
-    key: Ints
-    step: Ints
-    count: Ints
-    delay: Ints
-
-    @staticmethod
-    def of(ctx: Context, access: effects.Access, latency: Ints) -> Ends:
-        """One entry a burst and stream of ``access``; ``latency`` (a burst) is added to the dispatch's cycle."""
-        m = ctx.machine
-        n = access.planes
-        which = np.repeat(np.arange(len(n)), n)
-        stream = ramp(access.stream, np.ones_like(n), n)
-        order = np.argsort(stream, kind="stable")
-        which, stream = which[order], stream[order]
-        bursts, delay = access.bursts[which], access.delay[which]
-        place = ctx.position[bursts]
-        place = np.where(stream < m.streams, place, m.positions - 1 - place)
-        time = ctx.cycle[bursts] + latency[bursts] - delay
-        key = (time - m["streams.hop"] * place) * m.positions + place
-        step = ctx.interval[bursts] * m.positions
-        return Ends(bursts, stream, time, place, key, step, ctx.count[bursts], delay)
-
-    def part(self, stream: int) -> Ends:
-        """The entries of one stream."""
-        a, b = np.searchsorted(self.stream, (stream, stream + 1))
-        return Ends(*(getattr(self, f.name)[a:b] for f in fields(self)))
-
-    def keys(self, which: Ints, skipped: Ints, count: Ints) -> Ints:
-        """Keys of ``count`` dispatches of some entries, after the first ``skipped``."""
-        step = self.step[which]
-        return ramp(self.key[which] + skipped * step, step, count)
+from isa.verify import effects, missed, report, words
+from isa.verify.context import MAX_STREAM_VALUES, Context, collisions, firsts, windows
+from isa.verify.ends import Ends
 
 
 def check(ctx: Context) -> None:
@@ -82,24 +24,35 @@ def check(ctx: Context) -> None:
         report.refuse(ctx, 300, why, where="the program", hint="split it")
         return
     _double(ctx, made)
+    told: set[object] = set()
     for stream in np.unique(taken.stream):
-        _arrivals(ctx, int(stream), made.part(stream), taken.part(stream))
+        _arrivals(ctx, int(stream), made, taken.part(stream), told)
 
 
 def _double(ctx: Context, made: Ends) -> None:
+    """Rule 340, told once of two bursts."""
     group = made.stream * ctx.machine.positions + made.place
+    told = set()
     for i, k, j, n in collisions(group, made.time, ctx.interval[made.bursts], made.count):
         a, b = int(made.bursts[i]), int(made.bursts[j])
-        name = report.stream_name(ctx.machine, int(made.stream[i]))
-        cycle = int(made.time[i]) + k * report.step(ctx, a)
-        unit = report.position_name(ctx.machine, int(ctx.position[a]))
-        why = f"{name} at {unit} is also driven in cycle {cycle} by {report.other(ctx, a, k)}"
-        hint = "use another stream, or move one of them by a cycle"
-        report.refuse(ctx, 340, why, where=report.place(ctx, b, n), hint=hint)
+        if (a, b) in told:
+            continue
+        told.add((a, b))
+        stream, position = int(made.stream[j]), int(ctx.position[a])
+        driven = missed.operand(ctx, b, stream, 0, driven=True)
+        cycle = int(made.time[i]) + k * words.step(ctx, a)
+        why = (
+            f"puts a value on {driven.part(ctx, stream)} at position {position} in cycle {cycle}, "
+        )
+        why += f"and so does {report.other(ctx, a, k, b)}"
+        late = (int(ctx.d_func[x]) for x in (b, a))
+        hint = report.separate(ctx, b, a, *late) + ", or use another stream"
+        report.refuse_burst(ctx, 340, b, why, instance=n, hint=hint, at=driven.name(ctx))
 
 
-def _arrivals(ctx: Context, stream: int, made: Ends, taken: Ends) -> None:
-    """Every read of one stream against every put."""
+def _arrivals(ctx: Context, stream: int, every: Ends, taken: Ends, told: set[object]) -> None:
+    """All reads ``taken`` of one stream against every put; of an operand ``told`` of, nothing more is said."""
+    made = every.part(stream)
     own = len(made.key)
     key, step = np.concatenate((made.key, taken.key)), np.concatenate((made.step, taken.step))
     count = np.concatenate((made.count, taken.count))
@@ -116,32 +69,12 @@ def _arrivals(ctx: Context, stream: int, made: Ends, taken: Ends) -> None:
         if found.all():
             continue
         for i, k, _ in firsts(n_read, np.flatnonzero(~found)):
-            _miss(ctx, stream, made, taken, int(entries[i]), k + int(skipped[reads][i]))
-
-
-def _miss(ctx: Context, stream: int, made: Ends, taken: Ends, entry: int, k: int) -> None:
-    """Refuse one read, with the value that came closest to it."""
-    m = ctx.machine
-    burst, place = int(taken.bursts[entry]), int(taken.place[entry])
-    cycle = int(taken.time[entry]) + k * report.step(ctx, burst)
-    name = report.stream_name(m, stream)
-    unit = report.position_name(m, int(ctx.position[burst]))
-    why = f"nothing is on {name} at {unit} in cycle {cycle}"
-    hint = f"put a value on {name} upstream of {unit}"
-    wanted = cycle - m["streams.hop"] * place
-    low, high = ((wanted + n) * m.positions for n in (-NEAR, NEAR + 1))
-    which, skipped, n = between(made.key, made.step, made.count, low, high)
-    keys = made.keys(which, skipped, n)
-    off = keys // m.positions - wanted
-    upstream = np.flatnonzero(keys % m.positions <= place)
-    if len(upstream):
-        best = upstream[np.lexsort((-keys[upstream], np.abs(off[upstream])))[0]]
-        i, repeat, _ = firsts(n, best[None])[0]
-        maker, delta = int(made.bursts[which[i]]), int(off[best])
-        side = "later" if delta > 0 else "earlier"
-        passing = report.other(ctx, maker, repeat + int(skipped[i]))
-        why += f"; the value of {passing} passes {report.cycles(abs(delta))} {side}"
-        hint = report.shift(delta, report.mnemonic(ctx, maker))
-    elif len(made.place) and int(made.place.min()) > place:
-        hint = f"{name} is driven downstream of {unit} only; use the other direction"
-    report.refuse(ctx, 341, why, where=report.place(ctx, burst, k), hint=hint)
+            entry, k = int(entries[i]), k + int(skipped[reads][i])
+            burst, place, delay = (int(a[entry]) for a in (taken.bursts, taken.place, taken.delay))
+            source = missed.operand(ctx, burst, stream, delay)
+            if (burst, source) not in told:
+                told.add((burst, source))
+                start = int(taken.time[entry])
+                cycle = start + k * words.step(ctx, burst)
+                look = missed.Look(burst, k, stream, place, delay, start, cycle)
+                missed.tell(ctx, every, look, source)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from isa.instruction import SourceKind
-from isa.verify import effects, report
-from isa.verify.context import Context, Ints, firsts, ramp
+from isa.verify import effects, report, words
+from isa.verify.context import Context, Dispatches, Ints, firsts, ramp
 
 
 def forwarding(ctx: Context) -> None:
@@ -36,38 +36,59 @@ def _reads_of(ctx: Context, alu: int, width: Ints, bursts: Ints, delay: Ints, pl
     at = np.searchsorted(made.cycle, wanted)
     padded = np.append(made.cycle, -1)
     missing = padded[at] != wanted
-    if missing.any():
-        _absent(ctx, alu, bursts, delay, made.cycle, missing, wanted)
+    for i, k, p in firsts(count, np.flatnonzero(missing)):
+        index = int(np.flatnonzero(missing)[p])
+        _absent(ctx, alu, int(bursts[i]), k, int(delay[i]), made, int(wanted[index]))
     have = np.append(made.values(width[makers]), 0)[at]
-    narrow = ~missing & (have != np.repeat(planes, count))
-    lost = np.flatnonzero(narrow)
+    lost = np.flatnonzero(~missing & (have != np.repeat(planes, count)))
     for i, k, p in firsts(count, lost):
-        index = int(lost[p])
+        burst, index = int(bursts[i]), int(lost[p])
         maker, repeat = made.who(int(at[index]))
-        why = (
-            f"alu{alu} is read as {planes[i]} byte planes, but {report.other(ctx, maker, repeat)}"
-            f" makes {width[maker]}"
-        )
-        where = report.place(ctx, int(bursts[i]), k)
-        report.refuse(ctx, 325, why, where=where, hint="convert with cvt between them")
+        party, name = report.other(ctx, maker, repeat, burst), source_name(alu, int(delay[i]))
+        why = f"reads {name} as {words.planes(int(planes[i]))}, but {party} made {words.planes(int(width[maker]))}"
+        hint = "convert with cvt between them, or give both one type"
+        report.refuse_burst(ctx, 325, burst, why, instance=k, hint=hint, at=name)
+
+
+def source_name(alu: int, delay: int) -> str:
+    """``alu3`` or ``alu3~2``."""
+    return f"alu{alu}" + (f"~{delay}" if delay else "")
 
 
 def _absent(
-    ctx: Context, alu: int, bursts: Ints, delay: Ints, made: Ints, missing: Ints, wanted: Ints
+    ctx: Context, alu: int, burst: int, k: int, delay: int, made: Dispatches, wanted: int
 ) -> None:
-    latency = ctx.machine.timing("vxm_alu")
-    lost = np.flatnonzero(missing)
-    for i, k, p in firsts(ctx.count[bursts], lost):
-        index = int(lost[p])
-        ready = int(wanted[index]) + latency
-        why = f"alu{alu} finishes nothing in cycle {ready}"
-        hint = f"have VXM_{alu} dispatch an operation in cycle {ready - latency}"
-        if len(made):
-            nearest = int(made[np.abs(made - wanted[index]).argmin()])
-            off = nearest - int(wanted[index])
-            side = "later" if off > 0 else "earlier"
-            why += f"; its nearest result is of cycle {nearest + latency}, {report.cycles(abs(off))} {side}"
-            hint = report.shift(off, f"operation on VXM_{alu}")
-            if 0 <= delay[i] - off <= ctx.machine["vxm.max_delay"]:
-                hint += f", or read alu{alu}~{delay[i] - off}"
-        report.refuse(ctx, 324, why, where=report.place(ctx, int(bursts[i]), k), hint=hint)
+    """Refuse one operand: no dispatch of the ALU in cycle ``wanted``, whose result it would be."""
+    latency, name = ctx.machine.timing("vxm_alu"), source_name(alu, delay)
+    why = f"reads {name}, but VXM_{alu} has no operation in the whole program"
+    hint = f"have it dispatch one @{wanted}" if wanted >= 0 else "issue it later"
+    if (made.bursts == burst).all() and len(made):
+        first = words.cycle(ctx, burst) - delay
+        why = (
+            f"reads {name}, its own result, from cycle {first} on, and the first is there in cycle "
+        )
+        why += f"{words.cycle(ctx, burst) + latency}: nothing starts the chain"
+        hint = f"have VXM_{alu} dispatch another operation @{first - latency}"
+    elif len(made):
+        nearest = int(np.abs(made.cycle - wanted).argmin())
+        maker, repeat = made.who(nearest)
+        off = int(made.cycle[nearest]) - wanted
+        begin = words.cycle(ctx, maker) + latency
+        gap = words.cycle(ctx, burst) - delay - begin
+        meeting = report.meeting(ctx, burst, k, maker, gap, off)
+        delta, party = meeting.delta, report.other(ctx, maker, 0, burst)
+        if meeting.why:
+            why, hint = f"reads {name}, but {party} {meeting.why}", meeting.hint
+        else:
+            why = f"reads {name} in cycle {wanted + latency}, but "
+            if meeting.whole:
+                why += f"the results of {party} are there from cycle {begin} on, "
+                why += f"and are read from cycle {begin - delta} on: {report.miss(delta)}"
+            else:
+                party = report.other(ctx, maker, repeat, burst)
+                why += f"the result of {party} is there in cycle {wanted + latency + off}: "
+                why += report.miss(delta)
+            hint = report.moves(ctx, (burst, delta), (maker, -delta))
+            if 0 <= delay - delta <= ctx.machine["vxm.max_delay"]:
+                hint += f", or read {source_name(alu, delay - delta)}"
+    report.refuse_burst(ctx, 324, burst, why, instance=k, hint=hint, at=name)

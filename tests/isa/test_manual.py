@@ -20,7 +20,7 @@ from isa.program import BurstList, Program
 from isa.verify import verify
 from runtime.api import Session
 from runtime.feeds import random_feeds
-from tests.isa.verify_cases import CASES
+from tests.isa.verify_texts import texts
 
 PRESETS = ("tiny", "tsp1", "tsp1-deep")
 LINKS = {"send", "receive", "deskew"}
@@ -204,9 +204,9 @@ def test_an_example_runs_alike_on_both_emulators(text: str) -> None:
 def test_errors_are_those_that_the_verifier_raises(tiny: Machine) -> None:
     """What its own cases refuse an instruction for stands on that instruction's page, and leads to that error's."""
     seen = set()
-    for case in CASES:
-        for error in verify(case.program(tiny), collect=True):
-            spoken = re.match(r"@-?\d+ \S+: (\w+)", error.where)
+    for case in texts():
+        for error in verify(case.program(), collect=True):
+            spoken = re.search(r"@-?\d+ \S+: (\w+)", error.where)
             if spoken and spoken[1] in REGISTRY and error.number != 302:
                 assert f"| {error.code} |" in sections(spoken[1], tiny)["Errors"], error
                 seen.add(error.number)

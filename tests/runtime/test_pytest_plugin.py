@@ -53,7 +53,7 @@ def test_a_file(tmp_path: Path) -> None:
         (lambda: run_kernel(NEGATE + "@0 x: reed W0", negative), "TSP213: kernel:8:7"),
         (
             lambda: run_kernel(NEGATE.replace("arrives y", "9 y"), negative),
-            "TSP341: @9 MEM_W0: write",
+            r"TSP341: kernel:7:\d+: @9 MEM_W0: write",
         ),
         (lambda: run_kernel(NEGATE, negative, chip="tsp1"), "TSP207"),
     ],
