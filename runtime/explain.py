@@ -48,6 +48,7 @@ CAUSES: Final[dict[int, str]] = {
     809: "The precision is fp16 (one pass) or strict (three passes).",
     820: "The debugger has no such command, or takes other operands; `help` lists the commands with their forms.",
     821: "The debugger looked for a place, queue, label or source line that the chip or the program does not have.",
+    830: "`tspc lsp` is built on pygls, which is not installed here; nothing else needs it.",
     950: "The schedule and the verifier disagree on the cycle in which the program ends.",
     999: "The toolkit failed in a way that nobody foresaw. The traceback is in the file that the message names.",
 }

@@ -151,7 +151,7 @@ class _Queues:
         self.free[queue] = row[3] + (count - 1) * interval + 1
 
 
-class _Assembler:
+class Assembler:
     """Takes the lines of one text."""
 
     def __init__(
@@ -289,6 +289,14 @@ class _Assembler:
         known = symbols_entry(labels.values(), self.author.tensors.values())
         return (*self.around.meta, *([known] if known else []))
 
+    def run(self, text: str, folder: str | os.PathLike[str] | None) -> Program:
+        """Take a whole text; see ``assemble``."""
+        root = None if folder is None else Path(folder)
+        lines = [Source(t, n, self.where, root) for n, t in enumerate(text.split("\n"), 1)]
+        with suppress(StopError):
+            Blocks(self, root).run(lines, Scope())
+        return self.program(lines[-1])
+
     def program(self, last: Source) -> Program:
         """The program, once all lines are taken; raises ``AssemblyErrors`` if anything was wrong."""
         around = self.around
@@ -345,12 +353,8 @@ def assemble(
     TSP204 wrong queue, TSP205 a statement out of place, TSP206 memory that is not there, TSP207 chip, TSP208 expression,
     TSP209 name, TSP210 block, TSP211 limit, TSP212 file, TSP213 tensor or data, TSP214 time, TSP216 .. TSP221 contracts.
     """
-    assembler = _Assembler(machine, where, parameters or {})
-    root = None if folder is None else Path(folder)
-    lines = [Source(t, n, where, root) for n, t in enumerate(text.split("\n"), 1)]
-    with suppress(StopError):
-        Blocks(assembler, root).run(lines, Scope())
-    program = assembler.program(lines[-1])
+    assembler = Assembler(machine, where, parameters or {})
+    program = assembler.run(text, folder)
     if written is not None and assembler.queues is not None:
         bursts = zip(assembler.queues.rows, assembler.queues.lines, strict=True)
         written |= {(row[0], row[3], row[1]): source for row, source in bursts}

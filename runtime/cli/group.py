@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "asm": "assemble a text into a program",
     "fmt": "bring an assembly text into its one form",
     "dis": "print a program as assembly",
+    "lsp": "serve an editor: errors as one types, completion, hover",
     "info": "describe a program or a chip",
     "report": "say where a program's cycles go, and why not fewer",
     "diff": "say what changed between two programs, and why",
