@@ -29,7 +29,8 @@ _CANONICAL: Final = re.compile(
 _LITERAL: Final = re.compile(r"#0[xX]\w*|imm=[+-]?[0-9]\w*")
 """Raw bits: never an expression, so that ``imm=05`` and ``#0X5`` are left for the grammar to refuse."""
 _EXPRESSION: Final = re.compile(
-    r"[({]|^[A-Za-z_][\w.]*$|^[-+]\s*[A-Za-z_]|[\w.)}]\s*(?:[-+*/%&|<>]|==|!=)\s*(?:[\w.({-]|$)"
+    r"[({]|^[A-Za-z_][\w.]*$|^[-+]\s*[A-Za-z_]"
+    r"|[\w.)}]\s*(?://|<<|>>|<=|>=|==|!=|[-+*/%&|<>])\s*(?:[\w.({-]|$)"
 )
 
 

@@ -101,6 +101,16 @@ def test_names_and_expressions_in_every_place() -> None:
     ]
 
 
+def test_every_operator_in_an_operand() -> None:
+    """Without parentheses, spaced or not, with numbers alone."""
+    for text, value in (
+        ("9//2", 4), ("9 // 2", 4), ("3<<2", 12), ("n>>1", 2), ("n<=4", 1), ("n >= 5", 0), ("9%n", 1), ("4|n", 4),
+        ("6&n", 4), ("n*2-1", 7), ("n==4", 1), ("n!=4", 0), ("8/n", 2),
+    ):  # fmt: skip
+        (line,) = bursts(f".let n = 4\n@0 MEM_E0: read {text}, E0")
+        assert line == f"@0 MEM_E0: read {value:#06x}, E0", text
+
+
 def test_whitespace_decides_between_operand_and_suffix() -> None:
     lines = bursts(".let a = 1\n@0 MXM_E0.weights: lw f16, E0, 8, 0, a + 1 x2 +8")
     assert lines == ["@0 MXM_E0.weights: lw f16, E0, 8, 0, 2 x2 +8"]
