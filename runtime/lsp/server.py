@@ -18,6 +18,7 @@ from runtime.explain import explain
 from runtime.lsp.completion import Place, Proposal, partial, proposals
 from runtime.lsp.documents import Document, Documents
 from runtime.lsp.edits import formatting, spelling
+from runtime.lsp.hints import hints
 from runtime.lsp.hover import hover
 from runtime.lsp.symbols import definition, symbols
 from runtime.lsp.text import Text
@@ -153,6 +154,11 @@ def _questions(feature: Feature[Any]) -> None:
     def formatted(ls: Server, params: types.DocumentFormattingParams) -> list[types.TextEdit]:
         document = ls.document(params.text_document.uri)
         return formatting(document.text) if document else []
+
+    @feature(types.TEXT_DOCUMENT_INLAY_HINT)
+    def hinted(ls: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
+        d = ls.document(params.text_document.uri)
+        return hints(d.text, d.analysis, params.range) if d and d.analysis else []
 
     @feature(
         types.TEXT_DOCUMENT_CODE_ACTION,

@@ -219,6 +219,30 @@ def test_the_argument_of_a_macro_is_its_own(editor: Editor) -> None:
     assert (found["range"]["start"]["line"], found["range"]["start"]["character"]) == (5, 18)
 
 
+def test_times_are_shown_as_cycles(editor: Editor) -> None:
+    """Behind what is no number; of several dispatches of a line the first and the last."""
+    text = """.chip tiny
+.tensor x i16 4 32 at MEM_W0:0 input
+.let n = 3
+@reach(VXM, 9) x: read E0
+@12 VXM_8: mov i8, #1
+@n+4 MEM_E0: read 0, W0
+.for i in 0..3
+  @100*i+7 VXM_1: mov i8, #1
+.end
+"""
+    editor.open(text)
+    document = {"textDocument": {"uri": "untitled:k"}}
+
+    def hints(first: int, last: int) -> list[tuple[int, int, str]]:
+        place = {"start": {"line": first, "character": 0}, "end": {"line": last, "character": 0}}
+        found = editor.ask("textDocument/inlayHint", document | {"range": place})
+        return [(h["position"]["line"], h["position"]["character"], h["label"]) for h in found]
+
+    assert hints(0, 9) == [(3, 14, "= 2 .. 3"), (5, 4, "= 7"), (7, 10, "= 7 .. 207")]
+    assert hints(4, 5) == [(5, 4, "= 7")]
+
+
 def test_symbols(editor: Editor) -> None:
     editor.open(HEAD)
     document = {"textDocument": {"uri": "untitled:k"}}
