@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,27 +19,30 @@ from lsprotocol.types import (
 from pygls.uris import from_fs_path
 
 from isa.assembly.analysis import Analysis
-from isa.assembly.errors import AssemblyError
 from isa.assembly.sources import Source
 from isa.assembly.written import code_of
 from isa.errors import TspcError, VerifyError
 from isa.explain import PAGES
-from isa.verify import verify
+from isa.program import Line
+from isa.verify import Refusal, verify
 from runtime.lsp.outline import Outline
 from runtime.lsp.text import Text, extent, span
 
 SOURCE: Final = "tspc"
 _NEAREST: Final = re.compile(r"did you mean ([\w.]+)\?")
 _REACHED: Final = re.compile(r"(.*) at (.*):([0-9]+)", re.DOTALL)
-_PARTY: Final = re.compile(r"@([0-9]+) (\S+): ([a-z]\w*)")
-_OTHER: Final = re.compile(r"`([a-z]\w*)[^`]*` of (\S+) (?:in cycle |@)([0-9]+)")
+_PARTY: Final = re.compile(r"@-?[0-9]+ \S+: ")
+_OTHER: Final = re.compile(r"`([a-z]\w*)[^`]*` of (\S+) @([0-9]+)")
 _NAMED: Final = re.compile(r"(?:input|output|tensor) '(.*?)'")
 
 
 def diagnostics(text: Text, analysis: Analysis, outline: Outline) -> list[Diagnostic]:
     """All errors of the assembler; of a text that assembles, the verifier's refusals."""
     if analysis.errors:
-        return [_assembler(text, error) for error in analysis.errors]
+        return [
+            _pointed(text, e, Line(e.place, e.line, e.text, e.trace), e.column, [])
+            for e in analysis.errors
+        ]
     program = analysis.program
     if program is None or not (len(program.bursts) or program.inputs or program.outputs):
         return []
@@ -67,20 +70,27 @@ def _make(
     )
 
 
-def _assembler(text: Text, error: AssemblyError) -> Diagnostic:
-    """An error at its place; one of an included file at the line that includes it."""
-    there = span(text.codec, error.text, error.line - 1, *extent(error.text, error.column))
-    steps = list(_steps(text, error))
-    if error.place == text.where:
-        return _make(text, error, there, steps)
-    what = DiagnosticRelatedInformation(Location(_uri(text, error.place), there), error.message)
+def _pointed(
+    text: Text,
+    error: TspcError,
+    line: Line,
+    column: int,
+    related: list[DiagnosticRelatedInformation],
+) -> Diagnostic:
+    """An error at a column of a line; one of an included file at the line that includes it, and leading to its place."""
+    there = span(text.codec, line.text, line.number - 1, *extent(code_of(line.text), column))
+    steps = list(_steps(text, line.trace))
+    if line.file == text.where:
+        return _make(text, error, there, [*related, *steps])
+    what = DiagnosticRelatedInformation(Location(_uri(text, line.file), there), error.message)
     own = next((s.location for s in reversed(steps) if s.location.uri == text.uri), None)
-    return _make(text, error, own.range if own else text.whole(0), [what, *steps])
+    where = own.range if own else text.whole(0)
+    return _make(text, error, where, [what, *related, *steps])
 
 
-def _steps(text: Text, error: AssemblyError) -> Iterator[DiagnosticRelatedInformation]:
-    """The calls and files through which an error's line was reached, innermost first."""
-    for step in error.trace:
+def _steps(text: Text, trace: Sequence[str]) -> Iterator[DiagnosticRelatedInformation]:
+    """The calls and files through which a line was reached, innermost first."""
+    for step in trace:
         reached = _REACHED.fullmatch(step)
         if reached:
             what, where, number = reached.groups()
@@ -97,30 +107,20 @@ def _uri(text: Text, place: str) -> str:
 
 
 def _verifier(text: Text, analysis: Analysis, outline: Outline, error: VerifyError) -> Diagnostic:
-    """A refusal at the line of the dispatch that it names first, and at those of the others."""
+    """A refusal at the word of the dispatch that it is about; who else is party to it is related."""
     party = _PARTY.search(error.where)
-    line = analysis.line_of(party[2], int(party[1]), party[3]) if party else None
-    others = [
-        (match[0], analysis.line_of(match[2], int(match[3]), match[1]))
-        for match in _OTHER.finditer(error.message)
-    ]
+    place = error.where[party.start() :] if party else error.where
+    shown = VerifyError(error.number, f"{place}: {error.message}", hint=error.hint)
     related = [
-        DiagnosticRelatedInformation(_location(text, source), said.replace("`", ""))
-        for said, source in others
-        if source is not None
+        DiagnosticRelatedInformation(_location(text, source), match[0].replace("`", ""))
+        for match in _OTHER.finditer(error.message)
+        if (source := analysis.line_of(match[2], int(match[3]), match[1]))
     ]
-    shown = VerifyError(error.number, f"{error.where}: {error.message}", hint=error.hint)
-    if line is None:
-        named = _NAMED.match(error.where)
-        found = outline.find(named[1], 0) if named else []
-        own = [d for d in found if not d.file]
-        return _make(text, shown, text.whole(own[0].line if own else 0), related)
-    at = _location(text, line)
-    if at.uri != text.uri:
-        related.insert(0, DiagnosticRelatedInformation(at, shown.message))
-    steps = [s for s in map(_REACHED.fullmatch, line.trace) if s and s[2] == text.where]
-    own_line = int(steps[-1][3]) - 1 if steps else 0
-    return _make(text, shown, at.range if at.uri == text.uri else text.whole(own_line), related)
+    if isinstance(error, Refusal) and error.line is not None:
+        return _pointed(text, shown, error.line, error.column, related)
+    named = _NAMED.match(error.where)
+    own = [d for d in outline.find(named[1], 0) if not d.file] if named else []
+    return _make(text, shown, text.whole(own[0].line if own else 0), related)
 
 
 def _location(text: Text, source: Source) -> Location:

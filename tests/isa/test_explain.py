@@ -9,12 +9,7 @@ import pytest
 from isa.explain import Page, numbers, page, parse
 from isa.instruction import REGISTRY
 from isa.verify import RULES, verify
-<<<<<<< HEAD
 from tests.isa.verify_texts import Text, texts
-=======
-from tests.docs.pages import ROOT, cells, table
-from tests.isa.verify_cases import CASES, Case
->>>>>>> 7caf6ff (A page for every error number of the assembler; two-character operators in operands without parentheses)
 
 UNITS = {cls.unit for cls in REGISTRY.values()}
 
@@ -69,21 +64,8 @@ def test_every_rule_of_the_verifier_has_a_page() -> None:
     assert sorted(set(RULES) - set(numbers())) == []
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("case", list(texts()), ids=lambda case: f"{case.rule}: {case.heading}")
 def test_a_page_names_the_instructions_that_its_rule_refuses(case: Text) -> None:
-=======
-def test_every_number_of_the_assembler_has_a_page() -> None:
-    """A new one needs ``isa/explain/TSPnnn.md`` as well."""
-    listed = [cells(line)[0] for line in table(ROOT / "docs" / "errors.md", "number")[2:]]
-    assembler = {int(number.removeprefix("TSP")) for number in listed if number[3] == "2"}
-    assert len(assembler) > 20
-    assert sorted(assembler - set(numbers())) == []
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.says[0]}")
-def test_a_page_names_the_instructions_that_its_rule_refuses(case: Case) -> None:
->>>>>>> 7caf6ff (A page for every error number of the assembler; two-character operators in operands without parentheses)
     """What the verifier's own cases are refused for is among the instructions that the page is about."""
     refused = verify(case.program(), collect=True)
     about = known(case.rule).instructions

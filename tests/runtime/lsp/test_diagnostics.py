@@ -70,11 +70,11 @@ def test_a_refusal_is_at_its_line_and_names_the_other_party(editor: Editor) -> N
     """The write samples two cycles after the value has passed."""
     (refusal, *_) = editor.open(GOOD.replace("@7", "@9"))
     assert refusal["code"] == "TSP341"
-    assert refusal["range"] == span(5, 0, 28)
+    assert refusal["range"] == span(5, 20, 22)
     assert refusal["codeDescription"]["href"].endswith("/isa/explain/TSP341.md")
     at = {r["message"].split(":")[0]: r["location"]["range"] for r in refusal["relatedInformation"]}
-    assert at["read 0x0003, E0 of MEM_W0 in cycle 3"] == span(4, 0, 27)
-    assert at["help"] == span(5, 0, 28)
+    assert at["read 0x0000, E0 of MEM_W0 @0"] == span(4, 0, 27)
+    assert at["help"] == span(5, 20, 22)
 
 
 def test_refusals_in_macros_loops_and_tensors(editor: Editor) -> None:
@@ -93,7 +93,7 @@ def test_refusals_in_macros_loops_and_tensors(editor: Editor) -> None:
     found = editor.open(text)
     late = [d for d in found if d["code"] == "TSP341"]
     assert {d["range"]["start"]["line"] for d in late} == {5}
-    assert late[0]["range"] == span(5, 2, 32)
+    assert late[0]["range"] == span(5, 24, 26)
     (missing,) = editor.open(text.replace("  @t+9", "  ; @t+9"), "untitled:m")
     assert (missing["code"], missing["range"]["start"]["line"]) == ("TSP336", 2)
 

@@ -192,7 +192,7 @@ def test_what_a_word_means(editor: Editor, line: str, expected: str) -> None:
 
 
 def test_an_error_is_explained_where_it_stands(editor: Editor) -> None:
-    shown = hovered(editor, "@0 VXM_0: re|lu f32, W12")
+    shown = hovered(editor, "@0 VXM_0: relu f32, W1|2")
     assert "**TSP341**: a stream that is read carries a value." in shown
 
 
