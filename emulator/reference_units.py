@@ -186,13 +186,13 @@ class AluOutputs:
         self.past: list[dict[int, Bytes]] = [{} for _ in range(machine["vxm.max_delay"] + 1)]
 
     def save(self) -> tuple[int, tuple[dict[int, Bytes], ...]]:
-        """All of it."""
-        return self.now, tuple(finished.copy() for finished in self.past)
+        """All of it. What was finished in a cycle never changes once the cycle's results have landed."""
+        return self.now, tuple(self.past)
 
     def restore(self, saved: tuple[int, tuple[dict[int, Bytes], ...]]) -> None:
         """Be again as saved."""
         self.now = saved[0]
-        self.past = [finished.copy() for finished in saved[1]]
+        self.past = list(saved[1])
 
     def shift(self) -> None:
         """One cycle: the oldest outputs are forgotten."""
