@@ -20,6 +20,8 @@ Image = npt.NDArray[np.uint8]
 """``[2 * slices, words, lanes]`` uint8."""
 Array = npt.NDArray[Any]
 
+CHUNK: Final = 1 << 13
+"""Words copied at once."""
 UNKNOWN_NAME: Final = 601
 MISSING: Final = 602
 WRONG_DTYPE: Final = 603
@@ -45,13 +47,29 @@ def initial_memory(program: Program, arena: Image | None = None) -> Image:
     memory = np.zeros(shape, np.uint8) if arena is None else arena
     if memory.shape != shape or memory.dtype != np.uint8:
         raise InternalError(BAD_LAYOUT, f"arena is {memory.dtype}{memory.shape}, not uint8{shape}")
-    for segment in program.segments:
-        slice_, address, count, first = (int(v) for v in segment)
-        rows = program.data[first : first + count]
-        if len(rows) != count:
-            raise InternalError(BAD_LAYOUT, f"segment {segment} is outside the constants")
-        _words(memory, slice_, address, count)[...] = rows
+    constants = constant_words(program)
+    words = memory.reshape(-1, shape[2])
+    for first in range(0, len(constants), CHUNK):
+        place, row = constants[first : first + CHUNK].T
+        words[place] = program.data[row]
     return memory
+
+
+def constant_words(program: Program) -> npt.NDArray[np.int64]:
+    """``[n, 2]``: each word that holds a constant, as ``slice * words + address``, and its row of ``program.data``."""
+    machine = program.machine
+    slices, address, count, first = (
+        program.segments[n].astype(np.int64) for n in ("slice", "address", "count", "first")
+    )
+    bad = (slices >= 2 * machine.slices) | (address + count > machine.words)
+    bad |= first + count > len(program.data)
+    if bad.any():
+        segment = program.segments[int(bad.argmax())]
+        message = f"segment {segment} is outside the memory or the constants"
+        raise InternalError(BAD_LAYOUT, message)
+    inside = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    place = np.repeat(slices * machine.words + address, count) + inside
+    return np.stack([place, np.repeat(first, count) + inside], 1)
 
 
 def initialised_words(program: Program) -> npt.NDArray[np.bool_]:

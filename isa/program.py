@@ -152,6 +152,8 @@ class Program:
         tuple[str, str], ...
     ] = ()  # free text: model name, options; not part of the meaning
     lines: tuple[Line, ...] = field(default=(), repr=False, compare=False)
+    data_digest: str = field(default="", init=False, compare=False, repr=False)
+    """The SHA-256 of ``data`` where it was read from a file, and cannot be changed; else empty."""
 
     def instruction(self, index: int) -> Instruction:
         """Burst ``index``'s instruction as an object."""

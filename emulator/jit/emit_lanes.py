@@ -28,7 +28,9 @@ class LaneEmitter:
         """A gather or scatter."""
         c, burst = self.graph.columns, node.burst
         (base, limit), stride = c["args"][burst][:2], c["stride"][burst]
-        memory = self.places.word(c["queue"][burst], base + node.first * stride)
+        first, last = (base + i * stride for i in (node.first, node.first + node.count - 1))
+        self.places.ranges.append((c["queue"][burst], min(first, last), max(first, last) + limit))
+        memory = self.places.word(c["queue"][burst], first)
         words = [node.count, memory, stride * self.places.lanes, limit]
         for ref in node.refs:
             words += self.places.plane(ref).words
@@ -63,7 +65,7 @@ class LaneEmitter:
         key = (type(instr), *instr.args()[2:])
         if key not in self._tables:
             per = self.graph.machine["lanes.per_superlane"]
-            self._tables[key] = self.table.keep(lane_map(instr, self.places.lanes, per))
+            self._tables[key] = self.table.kept.add(lane_map(instr, self.places.lanes, per))
         return self._tables[key]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from emulator.jit.constants import Constants
 from emulator.jit.effects import Ints
 from emulator.jit.emit_rows import RowEmitter
 from emulator.jit.moves import Moves
 from emulator.jit.nodes import Graph, Node
 from emulator.jit.places import Places
-from emulator.jit.storage import aligned, aligned_buffer
+from emulator.jit.regions import ALIGN, Region, aligned
 from emulator.jit.table import Table
 from emulator.jit.weights import Weights
 from emulator.lowering.bytes import COLUMNS, Move, MultiplyBytes
@@ -24,7 +24,7 @@ class MatrixEmitter:
     """Emits the matrix unit's kernels.
 
     ``windows`` is, for each install, the lanes ``[first, end)`` that any activation through it uses; ``uniform`` the nodes of
-    ``uniform_passes``.
+    ``uniform_passes``. ``sums``, ``widened`` (a thread) and ``panels`` are the bytes that SUMS, SCRATCH and PANELS need.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class MatrixEmitter:
         rows: RowEmitter,
         target: Target,
         windows: Ints,
+        constants: Constants,
         moves: Moves,
         uniform: set[int],
     ) -> None:
@@ -42,38 +43,34 @@ class MatrixEmitter:
         self.window = graph.machine["mxm.window"]
         lanes, count = graph.machine.lanes, graph.machine["mxm.acc_rows"]
         self.acc_pitch = aligned(4 * lanes + ALIGN_BYTES)
-        planes = 2 * graph.machine["mxm.planes"]
-        self.accumulators = aligned_buffer(planes * count * self.acc_pitch)
+        self.sums = 2 * graph.machine["mxm.planes"] * count * self.acc_pitch
         self.widened = aligned(4 * activation_pitch(target) * count)
-        self.constants: dict[int, npt.NDArray[np.uint8]] = {}
-        self._shared: dict[bytes, npt.NDArray[np.uint8]] = {}
-        self.zeros = np.zeros(4 * lanes, np.uint8)
-        self.moves, self.uniform = moves, uniform
-        self._selections: dict[int, int] = {}
-        self.scratch = 0
+        self.constants, self.moves, self.uniform = constants, moves, uniform
+        self.panels = 0
+        self._panels: dict[int, int] = {}
+        self._shared: dict[bytes, int] = {}
 
     def pack(self, number: int, table: Table, target: int) -> None:
         """An entry that packs weights ``number`` into ``target``."""
         weights = self.graph.weights[number]
         given = self.places.planes(weights.burst, weights.part, weights.index)
         shape, words, pointers = self._packing(number, *given)
-        words[4] = table.keep(pointers)
+        words[4] = table.kept.add(pointers)
         words[2] = target
         table.add(shape, words, words[0] * words[1])
 
     def constant(self, number: int, table: Table) -> None:
         """Weights packed once, at load; equal ones share a panel. ``table`` runs before the first run."""
         weights = self.graph.weights[number]
-        # In place even where other readers of these words have them copied: nothing ever changes them.
-        pointers = self.places.words(weights.burst, weights.index)
+        pointers = self.constants.pointers(weights.burst, weights.index)
         shape, words, pointers = self._packing(number, pointers, np.ones_like(pointers))
         key = pointers.tobytes() + self.windows[number].tobytes() + bytes([weights.dtype])
         if key not in self._shared:
-            panel = np.empty(panel_size(weights, self.windows[number], self.target) + 64, np.uint8)
-            self._shared[key] = panel
-            words[2], words[4] = panel.ctypes.data, table.keep(pointers)
+            self._shared[key] = Region.PANELS.base + self.panels
+            words[2], words[4] = self._shared[key], table.kept.add(pointers)
+            self.panels += aligned(panel_size(weights, self.windows[number], self.target) + ALIGN)
             table.add(shape, words, words[0] * words[1])
-        self.constants[number] = self._shared[key]
+        self._panels[number] = self._shared[key]
 
     def accumulate(self, node: Node, table: Table) -> None:
         """An ``acc`` run, and its emission if anything takes it."""
@@ -85,7 +82,7 @@ class MatrixEmitter:
         stride = c["stride"][node.burst]
         plane = graph.plane(node.burst)
         first = plane * graph.machine["mxm.acc_rows"] + row + node.first * stride
-        base = self.accumulators.ctypes.data + first * self.acc_pitch
+        base = Region.SUMS.base + first * self.acc_pitch
         pitch = stride * self.acc_pitch
         self._products(node, table, base, pitch, start)
         if emit and node.burst in self.rows.stored:
@@ -114,7 +111,7 @@ class MatrixEmitter:
         layout, where = self.places.operand(node.refs)
         sizes = [size for size, _ in layout.planes] or [2]
         words = [node.count, lanes, columns, panel, k * wide * planes, *rest]
-        words += [self.scratch, self.widened]
+        words += [Region.SCRATCH.base, self.widened]
         for (pointer, stride), size in zip(where, sizes, strict=True):
             words += [pointer + first_lane * size, stride]
         table.add(Multiply(layout, self.window), words, node.count * lanes * columns // 16)
@@ -126,13 +123,11 @@ class MatrixEmitter:
         weights = self.graph.weights[node.weights]
         first_lane, _ = self._lanes(node)
         selected = self.moves.lanes[node.burst, node.first]
-        if id(selected) not in self._selections:
-            self._selections[id(selected)] = table.keep(selected)
         wide = panel_width(weights, self.target)
         panel = self._panel(node.weights)
         panel += (first_lane - int(self.windows[node.weights, 0])) * wide
         target = self.places.result(node.burst, node.first)
-        words = [node.count, self._selections[id(selected)], panel, wide, target]
+        words = [node.count, table.kept.add(selected), panel, wide, target]
         words += [self.places.pitch(node.burst), weights.first, weights.columns]
         table.add(Move(), words)
 
@@ -141,8 +136,8 @@ class MatrixEmitter:
         return self.graph.activation_window(node)
 
     def _panel(self, number: int) -> int:
-        if number in self.constants:
-            return self.constants[number].ctypes.data
+        if number in self._panels:
+            return self._panels[number]
         return self.places.storage.address(("panel", number))
 
     def _packing(self, number: int, pointers: Ints, steps: Ints) -> tuple[Pack, list[int], Ints]:
@@ -153,8 +148,9 @@ class MatrixEmitter:
         wide = panel_width(weights, self.target)
         fast = Pack.can_be_fast(self.target, self.window) and bool((steps == 1).all())
         columns = -(-weights.columns // wide) * wide
+        lanes = self.graph.machine.lanes
         table = np.zeros((columns, planes, 2), np.int64)
-        table[..., 0] = self.zeros.ctypes.data
+        table[..., 0] = self.rows.table.kept.add(np.zeros(lanes // 2, np.int64))
         table[: weights.columns, :, 0] = pointers + low * steps
         table[: weights.columns, :, 1] = steps
         gap = k * wide * planes

@@ -79,6 +79,7 @@ class RowEmitter:
     def copy(self, node: Node) -> None:
         """A MEM read made explicit."""
         draft = _Draft()
+        self.places.used.add(node.burst)
         pointer, stride = self._word(node)
         source = draft.input((Input(1), ((pointer, stride),)))
         target = self.places.result(node.burst, node.first)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Iterable
-from typing import Any, Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
 
 from emulator.jit.cache import ObjectCache
 from emulator.jit.host import Host, binding
@@ -21,65 +22,110 @@ class Shape(Hashable, Protocol):
         """The LLVM module with the function ``kernel``."""
 
 
+class Compiled(NamedTuple):
+    """A kernel's function, and its object's key in the cache."""
+
+    name: str
+    key: str
+
+
 class Library:
-    """All kernels of one run environment. Addresses stay valid as long as the library lives."""
+    """All kernels of one run environment. Addresses stay valid as long as the library lives.
+
+    Compilation runs in a thread of its own, one kernel after the other, from when it is asked for on.
+    """
 
     def __init__(self, host: Host, target: Target, cache: ObjectCache | None) -> None:
         self.host = host
         self.target = target
         self.cache = cache
         self.compiled = 0
-        self._addresses: dict[Shape, int] = {}
-        llvm = binding()
-        self._machine = llvm.Target.from_triple(host.triple).create_target_machine(
-            cpu=host.cpu, features=host.features, opt=2, codemodel="jitdefault"
-        )
-        self._linked: set[str] = set()
-        self._engine: Any = self._new_engine()
+        self._worker = ThreadPoolExecutor(1, "tspc-compile")
+        self._wanted: dict[Shape, tuple[Compiled, Future[bytes]]] = {}
+        self._linked: dict[str, int] = {}
+        self._machine: Any = None
+        self._engine: Any = None
 
-    def load(self, shapes: Iterable[Shape]) -> None:
-        """Make kernels callable."""
-        wanted = [shape for shape in dict.fromkeys(shapes) if shape not in self._addresses]
-        names = {}
-        for shape in wanted:
+    @property
+    def stamp(self) -> str:
+        """All that decides a kernel's code besides its text."""
+        host = self.host
+        return "\0".join((host.triple, host.cpu, host.features, host.llvm))
+
+    def want(self, shape: Shape) -> Compiled:
+        """Have a kernel compiled, unless it is in the cache."""
+        if shape not in self._wanted:
             text = shape.source(self.target)
-            names[shape] = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:24]
-            if names[shape] not in self._linked:
-                self._linked.add(names[shape])
-                body = self._object(text.replace(" @kernel(", f" @{names[shape]}("))
-                self._engine.add_object_file(binding().ObjectFileRef.from_data(body))
-        if wanted:
-            self._engine.finalize_object()
-        for shape, name in names.items():
-            self._addresses[shape] = int(self._engine.get_function_address(name))
+            name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:24]
+            key = hashlib.sha256(f"{text}\0{self.stamp}".encode()).hexdigest()
+            found = self.cache.get(key) if self.cache else None
+            made: Future[bytes] = Future()
+            if found is not None:
+                made.set_result(found)
+            else:
+                named = text.replace(" @kernel(", f" @{name}(")
+                made = self._worker.submit(self._object, named, key)
+            self._wanted[shape] = Compiled(name, key), made
+        return self._wanted[shape][0]
 
     def address(self, shape: Shape) -> int:
         """Where a kernel is; compiles it if need be."""
-        self.load([shape])
-        return self._addresses[shape]
+        return self.addresses([self.want(shape)])[0]
 
-    def _object(self, text: str) -> bytes:
-        """Machine code of a module."""
-        key = "\0".join((text, self.host.triple, self.host.cpu, self.host.features, self.host.llvm))
-        found = self.cache.get(key) if self.cache else None
-        if found is not None:
-            return found
+    def addresses(self, kernels: Iterable[Compiled]) -> list[int]:
+        """Where kernels are. Raises ``KeyError`` for one that was never wanted and is not in the cache any more."""
+        kernels = list(kernels)
+        made = dict(self._wanted.values())
+        new = [k for k in dict.fromkeys(kernels) if k.name not in self._linked]
+        bodies = [made[k].result() if k in made else self._cached(k) for k in new]
+        if new:
+            engine, llvm = self._linker(), binding()
+            for body in bodies:
+                engine.add_object_file(llvm.ObjectFileRef.from_data(body))
+            engine.finalize_object()
+            for k in new:
+                self._linked[k.name] = int(engine.get_function_address(k.name))
+        return [self._linked[k.name] for k in kernels]
+
+    def _cached(self, kernel: Compiled) -> bytes:
+        body = self.cache.get(kernel.key) if self.cache else None
+        if body is None:
+            raise KeyError(kernel.name)
+        return body
+
+    def _object(self, text: str, key: str) -> bytes:
+        """Machine code of a module; put into the cache."""
         try:
             module = binding().parse_assembly(text)
             module.triple = self.host.triple
             module.verify()
         except RuntimeError as error:
             raise InternalError(BAD_KERNEL, f"a kernel is not valid LLVM IR: {error}") from None
-        body: bytes = self._machine.emit_object(module)
+        body: bytes = self._compiler().emit_object(module)
         self.compiled += 1
         if self.cache:
             self.cache.put(key, body)
         return body
 
-    def _new_engine(self) -> Any:
-        """An empty execution engine, which objects are added to."""
-        llvm = binding()
-        empty = llvm.parse_assembly("")
-        empty.triple = self.host.triple
-        machine = llvm.Target.from_triple(self.host.triple).create_target_machine(opt=0)
-        return llvm.create_mcjit_compiler(empty, machine)
+    def _compiler(self) -> Any:
+        """LLVM set up for the host; made when first used."""
+        if self._machine is None:
+            host = self.host
+            self._machine = (
+                binding()
+                .Target.from_triple(host.triple)
+                .create_target_machine(
+                    cpu=host.cpu, features=host.features, opt=2, codemodel="jitdefault"
+                )
+            )
+        return self._machine
+
+    def _linker(self) -> Any:
+        """The execution engine, to which objects are added."""
+        if self._engine is None:
+            llvm = binding()
+            empty = llvm.parse_assembly("")
+            empty.triple = self.host.triple
+            machine = llvm.Target.from_triple(self.host.triple).create_target_machine(opt=0)
+            self._engine = llvm.create_mcjit_compiler(empty, machine)
+        return self._engine

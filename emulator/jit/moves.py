@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from emulator.image import Image
 from emulator.jit.accesses import Changing
+from emulator.jit.constants import Constants
 from emulator.jit.effects import WHOLE, Ints
 from emulator.jit.nodes import Graph, Kind, Node
 from isa.instruction import DType
@@ -30,11 +30,11 @@ class Moves:
         lanes: by (burst, first instance): the lane that each activation selects.
     """
 
-    def __init__(self, graph: Graph, memory: Image, changing: Changing) -> None:
-        self.graph, self.memory, self.changing = graph, memory, changing
+    def __init__(self, graph: Graph, constants: Constants, changing: Changing, plain: bool) -> None:
+        self.graph, self.constants, self.changing = graph, constants, changing
         self.lanes: dict[tuple[int, int], Ints] = {}
         self._known: dict[tuple[int, ...], Ints | None] = {}
-        self.bursts = self._found()
+        self.bursts = set() if plain else self._found()
 
     def _found(self) -> set[int]:
         out = set()
@@ -103,7 +103,7 @@ class Moves:
         variable = self.changing.variable[slice_]
         if (variable[words + 1] != variable[words]).any():
             return None
-        rows = self.memory[slice_, words, first : first + lanes]
+        rows = self.constants.words(slice_, words)[:, first : first + lanes]
         where = rows.argmax(1)
         single = (rows != 0).sum(1) == 1
         if not (single & (rows[np.arange(count), where] == 1)).all():

@@ -25,10 +25,14 @@ class Plan:
         graph: nodes, after any cuts that were needed.
         groups: lists of nodes, each one kernel, in the order to run.
         divisible: by position, whether rows of a group may run in any order.
+
+    With ``plain``, every node is a group of its own.
     """
 
-    def __init__(self, graph: Graph, changing: Changing, constant: Iterable[int]) -> None:
-        self.graph, self.changing = graph, changing
+    def __init__(
+        self, graph: Graph, changing: Changing, constant: Iterable[int], plain: bool = False
+    ) -> None:
+        self.graph, self.changing, self.plain = graph, changing, plain
         self.apart: set[int] = set()
         self.constant = set(constant)
         while True:
@@ -48,7 +52,8 @@ class Plan:
             if not graph.of_weights:
                 numbers = range(len(graph.weights))
                 graph.add_packs(n for n in numbers if n not in self.constant)
-            groups = Groups(graph, self.apart)
+            apart = {n.id for n in graph.nodes} if self.plain else self.apart
+            groups = Groups(graph, apart)
             accesses = Accesses(graph, self.changing)
             found = [a for n in graph.nodes if n.id in groups.needed for a in accesses.of(n)]
             self.members, self.group_of = groups.members, groups.of

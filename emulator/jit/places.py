@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emulator.image import Image
 from emulator.jit.effects import WHOLE, Ints
 from emulator.jit.groups import whole
 from emulator.jit.nodes import Graph, Ref
+from emulator.jit.regions import Region
 from emulator.jit.storage import Storage
 from emulator.lowering.rows import Input
 from isa.ops.mem import Read
@@ -31,12 +31,16 @@ class Place(NamedTuple):
 
 
 class Places:
-    """Addresses for one kernel's arena and storage."""
+    """Addresses of the chip's words and of results.
 
-    def __init__(self, graph: Graph, arena: Image, storage: Storage) -> None:
+    ``used`` are the MEM read bursts, ``ranges`` the words (slice, first, last) of gathers, that kernels read in chip memory.
+    """
+
+    def __init__(self, graph: Graph, storage: Storage) -> None:
         self.graph, self.storage = graph, storage
-        self.memory, self.arena = arena, arena.ctypes.data
-        _, self.depth, self.lanes = arena.shape
+        self.depth, self.lanes = graph.machine.words, graph.machine.lanes
+        self.used: set[int] = set()
+        self.ranges: list[tuple[int, int, int]] = []
         bursts = graph.program.bursts
         self.plain_read = bursts["opcode"] == Read.opcode
         self.plain_read[list(graph.copies)] = False
@@ -45,7 +49,7 @@ class Places:
 
     def word(self, slice_: int, address: int) -> int:
         """Pointer to a word of the chip's memory."""
-        return int(self.arena + (slice_ * self.depth + address) * self.lanes)
+        return int(Region.CHIP.base + (slice_ * self.depth + address) * self.lanes)
 
     def result(self, burst: int, index: int) -> int:
         """Pointer to a burst's result, instance ``index``."""
@@ -59,6 +63,7 @@ class Places:
         """An operand's byte plane."""
         graph, burst = self.graph, ref.burst
         if graph.is_read(burst):
+            self.used.add(burst)
             stride = graph.columns["stride"][burst]
             address = graph.columns["args"][burst][0] + ref.index * stride
             pointer = self.word(graph.columns["queue"][burst], address)
@@ -81,33 +86,23 @@ class Places:
         layout = tuple((p.size, p.byte) for p in places)
         return Input(len(places), layout), tuple((p.pointer, p.stride) for p in places)
 
-    def words(self, burst: Ints, index: Ints) -> Ints:
+    def _words(self, burst: Ints, index: Ints) -> Ints:
         """Pointers to the words that many instances of MEM read bursts name."""
+        self.used.update(np.unique(burst).tolist())
         address = self.address[burst] + index * self.stride[burst]
-        pointers: Ints = self.arena + (self.queue[burst] * self.depth + address) * self.lanes
+        pointers: Ints = Region.CHIP.base + (self.queue[burst] * self.depth + address) * self.lanes
         return pointers
 
-    def contents(self, burst: Ints, index: Ints) -> Image:
-        """``[..., lanes]``: the words that many instances of MEM read bursts name, as they are now."""
-        address = self.address[burst] + index * self.stride[burst]
-        words: Image = self.memory[self.queue[burst], address]
-        return words
-
-    def planes(
-        self, burst: Ints, part: Ints, index: Ints, *, constant: bool = False
-    ) -> tuple[Ints, Ints]:
-        """Pointers and lane strides of many byte planes at once; memory is read in place.
-
-        With ``constant``, all of them are words that stay as they are, and are so even where a read burst is copied.
-        """
+    def planes(self, burst: Ints, part: Ints, index: Ints) -> tuple[Ints, Ints]:
+        """Pointers and lane strides of many byte planes at once; memory is read in place."""
         graph = self.graph
         pointers, steps = np.zeros_like(burst), np.ones_like(burst)
-        if constant or self.plain_read[burst].all():
-            return self.words(burst, index), steps
+        if self.plain_read[burst].all():
+            return self._words(burst, index), steps
         for b in np.unique(burst):
             own, i = burst == b, index[burst == b]
             if graph.classes[b] is Read and b not in graph.copies:
-                pointers[own] = self.words(burst[own], i)
+                pointers[own] = self._words(burst[own], i)
             elif graph.classes[b] is Transpose:
                 pointers[own] = self.result(b, 0) + i * self.pitch(b) + part[own] * self.lanes
             else:

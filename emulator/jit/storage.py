@@ -1,4 +1,4 @@
-"""Where results live that one kernel leaves for another: memory reused as soon as the last reader is done."""
+"""Memory of kernels: what is allocated, and where results live that one kernel leaves for another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy.typing as npt
 from emulator.jit.groups import operands, row_maker
 from emulator.jit.nodes import Graph, Kind, Node
 from emulator.jit.order import Plan
+from emulator.jit.regions import ALIGN, Region
 
-ALIGN: Final = 64
 SLACK: Final = 256
 """Bytes behind a buffer that a vector load of its last row may touch."""
 
@@ -22,25 +22,16 @@ Key = tuple[str, int]
 """``("result", burst)`` or ``("panel", weights)``."""
 
 
-def aligned(size: int) -> int:
-    """``size`` rounded up to whole cache lines."""
-    return -(-size // ALIGN) * ALIGN
+def zeroed_arena(size: int, huge: bool = True) -> npt.NDArray[np.uint8]:
+    """Zeroed bytes that start on a page, and ``SLACK`` more; they take memory when they are first written.
 
-
-def zeroed_arena(size: int) -> npt.NDArray[np.uint8]:
-    """Zeroed bytes for the chip's memory: of huge pages where the system has them, which takes a tenth of the faults."""
+    Of huge pages where the system has them, which takes a tenth of the faults; not for what is written here and there.
+    """
     pages = mmap.mmap(-1, size + SLACK)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
+    if huge and hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
             pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)[:size]
-
-
-def aligned_buffer(size: int) -> npt.NDArray[np.uint8]:
-    """Zeroed bytes that start on a cache line."""
-    raw = np.zeros(size + ALIGN, np.uint8)
-    start = -raw.ctypes.data % ALIGN
-    return raw[start : start + size]
 
 
 class Storage:
@@ -51,12 +42,11 @@ class Storage:
         self._top = 0
         self._free: dict[int, list[int]] = {}
         self._allocate(_lifetimes(plan), sizes)
-        self.buffer = aligned_buffer(self._top + SLACK)
-        self.base = self.buffer.ctypes.data
+        self.size = self._top + SLACK
 
     def address(self, key: Key) -> int:
         """Where a result or panel starts."""
-        return self.base + self.offsets[key]
+        return Region.RESULTS.base + self.offsets[key]
 
     def _allocate(self, lifetimes: dict[Key, tuple[int, int]], sizes: dict[Key, int]) -> None:
         starting: dict[int, list[Key]] = {}

@@ -4,48 +4,57 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from emulator.jit.effects import Ints
-from emulator.jit.library import Library, Shape
-from emulator.lowering.driver import ENTRY
+from emulator.jit.library import Compiled, Library, Shape
+from emulator.jit.regions import Region
 
-WORTH = 1 << 14
+WORTH: Final = 1 << 14
 """Work from which on an entry is divided among threads: a few microseconds."""
 
 
 @dataclass
+class Kept:
+    """Tables of words that descriptors point to, each once."""
+
+    words: array[int] = field(default_factory=lambda: array("q"))
+    _known: dict[bytes, int] = field(default_factory=dict)
+
+    def add(self, values: Ints) -> int:
+        """Address of a table with these words."""
+        raw = np.ascontiguousarray(values, np.int64).tobytes()
+        if raw not in self._known:
+            self._known[raw] = Region.TABLES.base + 8 * len(self.words)
+            self.words.frombytes(raw)
+        return self._known[raw]
+
+
+@dataclass
 class Table:
-    """Entries under construction. Pointers into descriptors are offsets until ``finish``."""
+    """Entries under construction."""
 
     lanes: int
+    kept: Kept
+    library: Library
     shapes: list[Shape] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     divisible: list[bool] = field(default_factory=list)
     words: array[int] = field(default_factory=lambda: array("q"))
-    kept: list[object] = field(default_factory=list)
 
     def add(self, shape: Shape, words: list[int], work: int = 0) -> None:
         """An entry behind all others. ``work`` is about how many lanes it computes; 0 where it cannot be divided."""
         self.divisible.append(work >= WORTH)
         self.shapes.append(shape)
+        self.library.want(shape)
         self.offsets.append(len(self.words))
         self.words.extend(words)
 
-    def keep(self, values: Ints) -> int:
-        """Address of a table of words that lives as long as this one."""
-        held = np.ascontiguousarray(values, np.int64)
-        self.kept.append(held)
-        return held.ctypes.data
-
-    def finish(self, library: Library) -> Ints:
-        """``[entries, 3]``: what the driver walks; kernels are compiled."""
-        library.load(self.shapes)
-        # Copied: the array's own memory may move while it grows.
-        self.descriptors = np.array(self.words, np.int64)
-        out = np.zeros((len(self.shapes), ENTRY), np.int64)
-        out[:, 2] = self.divisible
-        out[:, 0] = [library.address(s) for s in self.shapes]
-        out[:, 1] = self.descriptors.ctypes.data + 8 * np.array(self.offsets, np.int64)
-        return out
+    def numbered(self, kernels: dict[Compiled, int]) -> Ints:
+        """``[entries, 3]``: kernel, descriptor's first word, 1 if divisible; ``kernels`` get numbers as they come."""
+        used = [self.library.want(shape) for shape in self.shapes]
+        numbers = [kernels.setdefault(kernel, len(kernels)) for kernel in used]
+        columns = [numbers, self.offsets, self.divisible]
+        return np.array(columns, np.int64).T.reshape(-1, len(columns)).copy()

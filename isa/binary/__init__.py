@@ -105,17 +105,19 @@ def _program(fetch: Fetch, size: int, machine: Machine | None, where: str) -> Pr
         message = f"made for chip {facts.machine.name}, which is not {machine.name}"
         raise InputError(521, message, where=where, hint=f"compile it with --chip {machine.name}")
     bursts = _decode_code(sections, facts.machine, where)
-    segments = sections["segments"]
+    segments, constants = sections["segments"], sections["data"]
+    constants.raw.flags.writeable = False
     program = Program(
         facts.machine,
         bursts,
         segments.raw.view(SEGMENT),
-        sections["data"].raw.reshape(sections["data"].shape),
+        constants.raw.reshape(constants.shape),
         facts.inputs,
         facts.outputs,
         facts.nodes,
         facts.meta,
     )
+    object.__setattr__(program, "data_digest", constants.digest)
     _check_indices(program, where)
     if encode_facts(program) != raw:
         raise InputError(519, "section facts is not in its canonical form", where=where)

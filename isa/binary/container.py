@@ -59,6 +59,7 @@ class Section:
 
     shape: tuple[int, ...]
     raw: Raw
+    digest: str = ""
 
 
 def _header(shapes: dict[str, tuple[int, ...]], digests: dict[str, str], abi: str) -> bytes:
@@ -134,7 +135,7 @@ def load(fetch: Fetch, size: int, where: str) -> tuple[dict[str, Section], str]:
         pad = header.get(f"pad.{name}")
         if pad is not None and fetch(begin + end, -end % PAGE).any():
             raise InputError(512, f"the gap behind section {name} is not zero", where=where)
-        sections[name] = Section(shapes[name], raw)
+        sections[name] = Section(shapes[name], raw, digests[name])
     abi = str(metadata.get("chip"))
     if _header(shapes, digests, abi) != written:
         raise InputError(519, "the header is not the one of its sections", where=where)
