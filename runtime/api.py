@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.errors import InputError
+from isa.errors import InputError, UsageError
 from isa.machine import CHIPS, load_chip
 from isa.program import PortTensor, Program
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Source = str | os.PathLike[str]
+EMULATORS = ("jit", "plain")
 
 
 def compile(
@@ -88,18 +89,24 @@ class Session:
     Args:
         program: a ``Program`` or the path of a ``.lpu`` file.
         threads: how many threads a run uses; the bits of the outputs do not depend on it.
+        emulator: ``jit``, or ``plain``: with every optimisation off. The bits do not depend on it either.
 
     Raises:
+        UsageError: TSP653, no such emulator.
         VerifyError: the program breaks a rule of the machine; nothing of it was run.
     """
 
-    def __init__(self, program: Program | Source, threads: int = 1) -> None:
+    def __init__(self, program: Program | Source, threads: int = 1, emulator: str = "jit") -> None:
         from emulator.jit import Kernel
         from isa.verify import verify
 
+        if emulator not in EMULATORS:
+            raise UsageError(
+                653, f"no emulator {emulator!r}", hint=f"one of: {', '.join(EMULATORS)}"
+            )
         self.program = program if isinstance(program, Program) else load(program)
         self.certificate: Certificate = verify(self.program)
-        self._kernel = Kernel(self.program, threads=threads)
+        self._kernel = Kernel(self.program, threads=threads, plain=emulator == "plain")
 
     def get_inputs(self) -> list[NodeArg]:
         """What ``run`` must be fed."""

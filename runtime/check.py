@@ -37,6 +37,7 @@ class Request:
     seed: int = 0
     threads: int = 1
     progress: Progress | None = None
+    emulator: str = "jit"
 
     def compile(self, keep: Sequence[str] = ()) -> Compilation:
         """Compile, with the tensors ``keep`` of the graph as further outputs."""
@@ -131,7 +132,7 @@ def check(request: Request, *, per_node: bool = False) -> CheckResult:
     compilation = _timed(seconds, "compile", request.compile)
     program: Program = compilation.program
     feeds = complete_feeds(request, compilation)
-    certificate, outputs, cycles = _execute(program, feeds, request.threads, seconds)
+    certificate, outputs, cycles = _execute(program, feeds, request, seconds)
     expected = _timed(seconds, "reference", lambda: Reference(request.source).run(feeds))
     comparisons = compare_outputs(outputs, expected, request.precision)
     nodes = compare_nodes(request, compilation, feeds) if per_node else ()
@@ -148,10 +149,10 @@ def check(request: Request, *, per_node: bool = False) -> CheckResult:
 
 
 def _execute(
-    program: Program, feeds: Mapping[str, Array], threads: int, seconds: dict[str, float]
+    program: Program, feeds: Mapping[str, Array], request: Request, seconds: dict[str, float]
 ) -> tuple[Certificate, dict[str, Array], int]:
     """Certificate, outputs, cycles. The session ends here: its memory image is as large as the chip's."""
-    session = _timed(seconds, "verify", lambda: Session(program, threads))
+    session = _timed(seconds, "verify", lambda: Session(program, request.threads, request.emulator))
     outputs, trace = _timed(seconds, "run", lambda: session.execute(feeds))
     return session.certificate, outputs, trace.cycles
 
@@ -223,7 +224,7 @@ def _compare_kept(
     from compiler.reference import evaluate
 
     compilation = request.compile(keep=names)
-    outputs, _ = Session(compilation.program, request.threads).execute(feeds)
+    outputs, _ = Session(compilation.program, request.threads, request.emulator).execute(feeds)
     values = evaluate(compilation.graph, feeds)
     tolerance = tolerance_for(np.dtype(np.float32), request.precision)
     return [

@@ -30,6 +30,7 @@ CAUSES: Final[dict[int, str]] = {
     591: "The command takes a program (.lpu, .asm), and was given a model. Compile the model first.",
     650: "An input file is not one whole array in numpy's .npy format without pickled objects.",
     652: "The program has no output of that name; `tspc info` lists its outputs.",
+    653: "A session runs on the emulator `jit`, or on `plain`, the same with every optimisation off.",
     701: "An output differs from that of onnx.reference by more than its tolerance, which `tspc check` prints with its "
     "reason. --per-node names the first tensor that differs.",
     702: "The cycles that the schedule predicts, the verifier counts and the emulator executes are not one number.",

@@ -12,6 +12,7 @@ from runtime.cli.options import (
     chip_option,
     dim_option,
     emit,
+    emulator_option,
     examples,
     file_argument,
     inputs_option,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @dim_option
 @precision_option
 @threads_option
+@emulator_option
 @json_option
 def command(
     file: Path,
@@ -53,6 +55,7 @@ def command(
     dims: dict[str, int],
     precision: str,
     threads: int,
+    emulator: str,
     as_json: bool,
 ) -> None:
     """Compile, verify and run a model, and compare its outputs with onnx.reference.
@@ -64,7 +67,7 @@ def command(
 
     feeds = read_feeds(inputs)
     with progress(f"checking {file.name}") as report:
-        request = Request(file, dims, chip, precision, feeds, seed, threads, report)
+        request = Request(file, dims, chip, precision, feeds, seed, threads, report, emulator)
         result = check(request, per_node=per_node)
     finish(file.name, result, as_json)
 

@@ -70,6 +70,13 @@ threads_option = click.option(
     show_default=True,
     help="Threads of the emulator; the bits do not depend on it.",
 )
+emulator_option = click.option(
+    "--emulator",
+    type=click.Choice(["jit", "plain"]),
+    default="jit",
+    show_default=True,
+    help="plain: with every optimisation off; the bits do not depend on it.",
+)
 inputs_option = click.option(
     "-i", "--input", "inputs", multiple=True, metavar="NAME=FILE.npy", help="An input; repeatable."
 )

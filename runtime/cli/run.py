@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "run",
     epilog=examples(
         "tspc run model.lpu -i input_ids=ids.npy -i attention_mask=mask.npy -o out/",
-        "tspc run model.lpu -i x=x.npy --engine reference --json",
+        "tspc run model.lpu -i x=x.npy --emulator reference --json",
     ),
 )
 @file_argument("PROGRAM.lpu")
@@ -39,11 +39,13 @@ if TYPE_CHECKING:
 @expected_chip_option
 @threads_option
 @click.option(
+    "--emulator",
     "--engine",
-    type=click.Choice(["jit", "reference"]),
+    "engine",
+    type=click.Choice(["jit", "plain", "reference"]),
     default="jit",
     show_default=True,
-    help="reference: the cycle-by-cycle interpreter, slow and obvious.",
+    help="plain: the JIT with every optimisation off; reference: the cycle-by-cycle interpreter, slow and obvious.",
 )
 @json_option
 def command(
@@ -88,10 +90,10 @@ def _execute(
     program: Program, feeds: dict[str, Array], engine: str, threads: int
 ) -> tuple[dict[str, Array], Trace, int]:
     """Outputs, what was counted, and the cycles that the verifier counted."""
-    if engine == "jit":
+    if engine != "reference":
         from runtime.api import Session
 
-        session = Session(program, threads)
+        session = Session(program, threads, engine)
         return (*session.execute(feeds), session.certificate.cycles)
     from emulator.reference import ReferenceInterpreter
     from isa.verify import verify

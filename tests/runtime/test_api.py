@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 import tspc
-from isa.errors import InputError
+from isa.errors import InputError, UsageError
 from isa.program import Program
+from runtime.api import EMULATORS
 
 X = np.linspace(-1, 1, 64, dtype=np.float32).reshape(2, 32)
 IDS = (np.arange(64) % 10).reshape(2, 32)
@@ -39,6 +40,13 @@ def test_a_session_describes_its_ends(tiny_program: Program) -> None:
 def test_an_unknown_output_is_named(tiny_program: Program) -> None:
     with pytest.raises(InputError, match=r"TSP652: no output 'z'\n.*y, next"):
         tspc.Session(tiny_program).run(["z"], FEEDS)
+
+
+def test_every_emulator_of_a_session_gives_the_same_bits(tiny_program: Program) -> None:
+    fused, plain = (tspc.Session(tiny_program, emulator=e).run(None, FEEDS) for e in EMULATORS)
+    assert [v.tobytes() for v in fused] == [v.tobytes() for v in plain]
+    with pytest.raises(UsageError, match=r"TSP653: no emulator 'fast'\n.*jit, plain"):
+        tspc.Session(tiny_program, emulator="fast")
 
 
 def test_runs_do_not_share_state(tiny_program: Program) -> None:

@@ -29,12 +29,12 @@ def given(tmp_path: Path) -> list[str]:
     return ["-i", f"x={tmp_path}/x.npy", "-i", f"ids={tmp_path}/ids.npy"]
 
 
-@pytest.mark.parametrize("engine", ["jit", "reference"])
+@pytest.mark.parametrize("engine", ["jit", "plain", "reference"])
 def test_run_writes_its_outputs(
     cli: Any, tiny_lpu: Path, given: list[str], tmp_path: Path, engine: str
 ) -> None:
     out = tmp_path / "out"
-    done = cli("run", tiny_lpu, *given, "-o", out, "--engine", engine, "--json")
+    done = cli("run", tiny_lpu, *given, "-o", out, "--emulator", engine, "--json")
     assert done.code == 0, done.err
     assert done.json["instructions"] == 36
     assert done.json["cycles"] == cli("verify", tiny_lpu, "--json").json["cycles"]
@@ -121,9 +121,9 @@ def test_a_refused_program_is_named_and_never_run(
     assert done.json["error"]["code"] == "TSP341"
     assert "MEM_E0" in done.err
     assert done.err.count("error: TSP3") == len(done.json["errors"])
-    for engine in ("jit", "reference"):
+    for engine in ("jit", "plain", "reference"):
         out = tmp_path / "out"
-        done = cli("run", late_lpu, *given, "-o", out, "--engine", engine)
+        done = cli("run", late_lpu, *given, "-o", out, "--emulator", engine)
         assert (done.code, done.out, out.exists()) == (5, "", False)
         assert "TSP341" in done.err
 
