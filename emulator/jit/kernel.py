@@ -67,6 +67,7 @@ class Kernel:
         self.shapes: list[Shape] = []
         self._complete = False
         self._prepared = self._kept(plain)
+        self._trace = Trace.of(program, self._prepared.cycles)
         self._allocate()
 
     @property
@@ -86,8 +87,7 @@ class Kernel:
         write_inputs(self.program, inputs, memory)
         self._copy(self._prepared.restored)
         self._walker.walk(self._entries)
-        cycles = self._prepared.cycles
-        return read_outputs(self.program, memory), Trace.of(self.program, cycles)
+        return read_outputs(self.program, memory), self._trace
 
     def _kept(self, plain: bool) -> Prepared:
         """What was prepared for such a program before, or is now."""

@@ -7,6 +7,7 @@ products of two float16 are exact in float32, so a fused step and a multiplicati
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ VECTORS: Final = 2
 PAD: Final = 16
 """Floats between rows of widened activations beyond their lanes: keeps rows off one cache set."""
 ALIGN: Final = 16
+LINE: Final = 64
 
 
 def panel_columns(target: Target) -> int:
@@ -55,33 +57,52 @@ class Multiply:
     def source(self, target: Target) -> str:
         """The kernel's module."""
         tiles, declares = [], set()
-        for rows in row_blocks(target):
-            for masked in (False, True):
-                f, name = _Tile(target, self.window, rows, masked).write(), _tile(rows, masked)
-                tiles.append(f.text(name, TILE, "internal"))
-                declares |= f.declares
+        for tile in (*_tiles(target, self.window), _strip(target, self.window)):
+            f = tile.write()
+            tiles.append(f.text(tile.name, TILE, "internal"))
+            declares |= f.declares
         f = Function()
         _Multiply(self, target, f).write()
         texts = [*tiles, f.text("kernel"), *sorted(declares | f.declares)]
         return "\n".join(texts) + "\n"
 
 
-TILE: Final = "ptr %a, ptr %b, ptr %c, i64 %pitch, i64 %k, i1 %start, i64 %valid"
+TILE: Final = "ptr %a, ptr %b, ptr %c, i64 %pitch, i64 %k, i1 %start, i64 %valid, i64 %gap"
 
 
-def _tile(rows: int, masked: bool) -> str:
-    return f"tile{rows}{'m' if masked else ''}"
+def _tile(rows: int, masked: bool, panels: int = 1) -> str:
+    return f"tile{rows}{'m' if masked else ''}x{panels}"
+
+
+def _tiles(target: Target, window: int) -> Iterator[_Tile]:
+    """Tiles of one panel, for any number of rows and columns."""
+    for rows in row_blocks(target):
+        for masked in (False, True):
+            yield _Tile(target, window, rows, masked)
+
+
+def _strip(target: Target, window: int) -> _Tile:
+    """A tile of a single row: as many panels as keep the pipes busy while each sum waits for the step before."""
+    return _Tile(target, window, 1, False, strip_panels(target))
+
+
+def strip_panels(target: Target) -> int:
+    """Panels of a strip."""
+    return 5 if target.registers >= 16 and target.width > 4 else 2
 
 
 class _Tile:
     """A block of accumulators in registers, while k runs; ``masked`` keeps columns from ``%valid`` on as they are."""
 
-    def __init__(self, target: Target, window: int, rows: int, masked: bool) -> None:
-        self.target, self.rows, self.masked = target, rows, masked
+    def __init__(
+        self, target: Target, window: int, rows: int, masked: bool, panels: int = 1
+    ) -> None:
+        self.target, self.rows, self.masked, self.panels = target, rows, masked, panels
+        self.name = _tile(rows, masked, panels)
         self.unroll = next(n for n in (4, 2, 1) if window % n == 0)
         self.f = Function()
         self.v = Lanes(self.f, target.width, target.half)
-        self.cells = [(r, c) for r in range(rows) for c in range(VECTORS)]
+        self.cells = [(r, c) for r in range(rows) for c in range(panels * VECTORS)]
 
     def write(self) -> Function:
         f, v = self.f, self.v
@@ -119,13 +140,18 @@ class _Tile:
     def _steps(self, k: str, sums: list[str]) -> list[str]:
         """``unroll`` steps of k."""
         f, v, wide = self.f, self.v, panel_columns(self.target)
-        weights = f.at("%b", f.let(f"mul i64 {k}, {2 * wide}"))
+        weights = [f.at("%b", f.let(f"mul i64 {k}, {2 * wide}"))]
+        for _ in range(1, self.panels):
+            weights.append(f.at(weights[-1], "%gap"))
+        if self.panels > 1:
+            self._prefetch(weights)
         lanes = f.at("%a", f.let(f"mul i64 {k}, 4"))
         pitch = activation_pitch(self.target)
         for u in range(self.unroll):
             columns = []
-            for c in range(VECTORS):
-                place = f.at(weights, 2 * (u * wide + c * self.target.width))
+            for c in range(self.panels * VECTORS):
+                inside = c % VECTORS * self.target.width
+                place = f.at(weights[c // VECTORS], 2 * (u * wide + inside))
                 raw = f.let(f"load {v.integer(16)}, ptr {place}, align 2")
                 columns.append(v.as_float(raw, DType.F16))
             spread = []
@@ -137,6 +163,16 @@ class _Tile:
                 for (r, c), s in zip(self.cells, sums, strict=True)
             ]
         return sums
+
+    def _prefetch(self, weights: list[str]) -> None:
+        """Ask for what the next strip streams: a single row leaves memory no time otherwise."""
+        f, name = self.f, "llvm.prefetch.p0"
+        f.declares.add(f"declare void @{name}(ptr, i32, i32, i32)")
+        ahead = f.let(f"mul i64 %gap, {self.panels}")
+        for panel in weights:
+            for line in range(0, 2 * self.unroll * panel_columns(self.target), LINE):
+                where = f.at(f.at(panel, ahead), line)
+                f.do(f"call void @{name}(ptr {where}, i32 0, i32 3, i32 1)")
 
     def _add(self, a: str, b: str, total: str) -> str:
         v = self.v
@@ -197,6 +233,7 @@ class _Multiply:
         count = f.let(f"udiv i64 {f.let(f'add i64 {columns}, {wide - 1}')}, {wide}")
         begin, end = f.share(count)
         panels, acc = (f.let(f"inttoptr i64 {p} to ptr") for p in (panels, acc))
+        begin = self._strips(begin, end, rows, panels, acc, scratch)
         with f.loop(begin, end) as panel:
             weights = f.at(panels, f.let(f"mul i64 {panel}, {gap}"))
             first = f.let(f"mul i64 {panel}, {wide}")
@@ -207,6 +244,25 @@ class _Multiply:
             for condition, masked in ((full, False), (part, True)):
                 with f.when(condition):
                     self._rows(rows, masked, scratch, weights, sums, (pitch, k, started, valid))
+
+    def _strips(self, begin: str, end: str, rows: str, panels: str, acc: str, scratch: str) -> str:
+        """A single row against several whole panels at once; the first panel that is left over."""
+        f, at_once = self.f, strip_panels(self.target)
+        _, k, columns, _, gap, _, pitch, start = self.words[:8]
+        wide = panel_columns(self.target)
+        whole = f.minimum(end, f.let(f"udiv i64 {columns}, {wide}"))
+        count = f.let(f"sdiv i64 {f.let(f'sub i64 {whole}, {begin}')}, {at_once}")
+        count = f.let(f"select i1 {f.let(f'icmp eq i64 {rows}, 1')}, i64 {count}, i64 0")
+        rest = f.let(f"add i64 {begin}, {f.let(f'mul i64 {count}, {at_once}')}")
+        started = f.let(f"icmp ne i64 {start}, 0")
+        with f.loop(begin, rest, at_once) as panel:
+            weights = f.at(panels, f.let(f"mul i64 {panel}, {gap}"))
+            sums = f.at(acc, f.let(f"mul i64 {panel}, {4 * wide}"))
+            f.do(
+                f"call void @{_tile(1, False, at_once)}(ptr {scratch}, ptr {weights}, ptr {sums}, "
+                f"i64 {pitch}, i64 {k}, i1 {started}, i64 {wide}, i64 {gap})"
+            )
+        return rest
 
     def _widen(self, rows: str, k: str, scratch: str) -> None:
         """Activations as float32 rows."""
@@ -267,7 +323,7 @@ class _Multiply:
                 c = f.at(sums, f.let(f"mul i64 {row}, {pitch}"))
                 f.do(
                     f"call void @{_tile(block, masked)}(ptr {a}, ptr {weights}, ptr {c}, "
-                    f"i64 {pitch}, i64 {k}, i1 {started}, i64 {valid})"
+                    f"i64 {pitch}, i64 {k}, i1 {started}, i64 {valid}, i64 0)"
                 )
             done = end
 

@@ -126,3 +126,31 @@ def test_bits_do_not_depend_on_the_host(
         reference.run(inputs)
         kernel.run(inputs)
         assert (reference.final_memory == kernel.final_memory).all(), seed
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "start"), [(1, 320, True), (1, 250, False), (7, 320, True)]
+)
+def test_single_rows_through_many_columns(
+    rows: int, columns: int, start: bool, tmp_path: Path
+) -> None:
+    """A row alone takes several panels at once, and what is left of them one by one."""
+    machine, rng = load_chip("tsp1"), np.random.RandomState(columns)
+    b, time = Build(machine), 400
+    special = np.array([np.inf, -np.inf, np.nan, -0.0, 65504, 6e-8], np.float16)
+    for first in (True, False):
+        w = rng.randn(columns, 320).astype(np.float16)
+        x = rng.randn(rows, 320).astype(np.float16)
+        x[-1, : len(special)] = special if not first else 1
+        w[:, 7] = -0.0
+        for plane in range(2):
+            b.constant(plane, 640 * first, byte_planes(w)[plane])
+            b.constant(2 + plane, 640 * first, byte_planes(x)[plane])
+        b.weights(time, DType.F16, [0, 1], 640 * first, columns)
+        done = b.product(
+            time, DType.F16, [2, 3], 640 * first, rows, 320, start=first or start, emit=not first
+        )
+        time += 500
+    b.store(done, b.matrix, b.inward + 4, [5, 6, 7, 8], 0, rows, 2)
+    for threads in (1, 2, 3):
+        agree(b.program(), tmp_path, threads)
