@@ -1,8 +1,8 @@
-"""Time the JIT emulator against onnxruntime on one thread: ``python -m runtime.bench [--json] [NAME ...]``.
+"""Time the JIT emulator against onnxruntime on as many threads: ``python -m runtime.bench [--json] [NAME[:DIM=N,...] ...]``.
 
 Absolute times belong to a machine; the ratio is what is claimed. So both run the same model on the same arrays in one
 process, alternating, and medians are compared. Compilation runs in a process of its own, whose wall time and peak memory
-are the system's.
+are the system's; so does loading (``runtime.bench_load``). A core's peak is measured beside each row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa.errors import TspcError, UsageError
+from isa.machine import load_chip
+from runtime.bench_load import Loading, loading
 from runtime.feeds import random_feeds
 from runtime.models import materialize
 from runtime.report import aligned
@@ -34,7 +36,15 @@ Array = NDArray[Any]
 
 CHIPS: Final = {"minilm": "tsp1", "bert": "tsp1-deep"}
 """Which chip a family of models fits, by the first word of the name."""
-DEFAULT: Final = ("minilm.dynamo.static", "bert.dynamo.static")
+DEFAULT: Final = (
+    "bert.dynamo.static",
+    "minilm.dynamo.static",
+    "minilm.legacy.dynamic:batch=1,seq=16",
+    "matvec.static",
+)
+"""What is timed; ``matvec`` is 36 products of one row with 1536 x 1536 weights."""
+LOADED: Final = "bert"
+"""The family whose way from file to first result is timed too."""
 PACKAGES: Final = ("tspc", "numpy", "onnxruntime", "llvmlite", "onnx")
 MIB: Final = 1 << 20
 
@@ -50,55 +60,87 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model's figures; times are medians in seconds."""
+    """One model's figures on a number of threads; times are medians in seconds, ``best_ratio`` is of the quickest runs.
+
+    ``peak_share`` is the model's matrix products a second over what so many cores can multiply and add (``peak_flops`` each).
+    """
 
     model: str
     chip: str
+    emulator: str
+    threads: int
+    runs: int
     compile_seconds: float
     compile_peak_bytes: int
-    load_seconds: float
     cycles: int
     mxm_bound_cycles: int
     jit_seconds: float
     onnxruntime_seconds: float
     ratio: float
+    best_ratio: float
+    peak_flops: float
+    peak_share: float
     relative_l2: float
-    threads: int
-    runs: int
 
     def cells(self) -> tuple[str, ...]:
         """The row as text."""
         return (
             self.model,
+            str(self.threads),
             f"{self.compile_seconds:.1f} s",
             f"{self.compile_peak_bytes / MIB:,.0f} MiB",
-            f"{self.load_seconds:.1f} s",
             f"{self.cycles:,}",
             f"{self.cycles / max(1, self.mxm_bound_cycles):.2f} x",
             f"{self.jit_seconds * 1e3:.1f} ms",
             f"{self.onnxruntime_seconds * 1e3:.1f} ms",
             f"{self.ratio:.2f} x",
+            f"{self.best_ratio:.2f} x",
+            f"{self.peak_share:.0%}",
             f"{self.relative_l2:.1e}",
         )
 
 
 HEADER: Final = (
     "model",
+    "threads",
     "compile",
     "peak",
-    "load",
     "cycles",
     "of bound",
     "JIT",
     "onnxruntime",
     "ratio",
+    "of best",
+    "FMA peak",
     "relative L2",
 )
 
 
-def compiled(model: Path, chip: str, out: Path) -> Compiled:
+def load_lines(found: Loading) -> list[str]:
+    """The way from file to first result as text."""
+    lines = []
+    for name, seconds, peak in (
+        ("empty kernel cache", found.cold, found.cold_peak_bytes),
+        ("warm kernel cache", found.warm, found.warm_peak_bytes),
+    ):
+        steps = ", ".join(
+            f"{k} {v:.2f}" for k, v in seconds.items() if k not in ("total", "resolve")
+        )
+        lines.append(
+            f"load to first result, {name}: {seconds['total']:.2f} s ({steps}), peak {peak / MIB:,.0f} MiB"
+        )
+    both = found.warm["verify"] + found.warm["resolve"]
+    lines.append(
+        f"verify {found.warm['verify']:.2f} s and resolve {found.warm['resolve']:.2f} s: {both:.2f} s"
+    )
+    return lines
+
+
+def compiled(model: Path, chip: str, out: Path, dims: Iterable[str] = ()) -> Compiled:
     """Compile with the command line in a process of its own. Raises UsageError TSP807 if that fails."""
     arguments = ["compile", str(model), "--chip", chip, "-o", str(out), "--json"]
+    for dim in dims:
+        arguments += ["--dim", dim]
     with tempfile.TemporaryFile() as captured:
         start = time.perf_counter()
         child = subprocess.Popen([sys.executable, "-m", "tspc", *arguments], stdout=captured)
@@ -111,15 +153,15 @@ def compiled(model: Path, chip: str, out: Path) -> Compiled:
         return Compiled(seconds, usage.ru_maxrss * 1024, json.loads(captured.read()))
 
 
-def onnxruntime_runner(model: Path) -> Callable[[Mapping[str, Array]], list[Array]]:
-    """The model in onnxruntime on one thread. Raises UsageError TSP806 if it is not installed."""
+def onnxruntime_runner(model: Path, threads: int) -> Callable[[Mapping[str, Array]], list[Array]]:
+    """The model in onnxruntime with its default optimisations. Raises UsageError TSP806 if it is not installed."""
     try:
         import onnxruntime
     except ImportError:
         hint = "`make bench` installs it; or pip install onnxruntime"
         raise UsageError(806, "onnxruntime is not installed", hint=hint) from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
     def run(feeds: Mapping[str, Array]) -> list[Array]:
@@ -130,8 +172,8 @@ def onnxruntime_runner(model: Path) -> Callable[[Mapping[str, Array]], list[Arra
 
 def alternating(
     first: Callable[[], Any], second: Callable[[], Any], runs: int
-) -> tuple[float, float]:
-    """Median seconds of each of two calls, taken in turn after one of each to warm up."""
+) -> tuple[list[float], list[float]]:
+    """Seconds of each run of two calls, taken in turn after one of each to warm up."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(runs + 1):
         for call, taken in zip((first, second), times, strict=True):
@@ -139,40 +181,70 @@ def alternating(
             call()
             if turn:
                 taken.append(time.perf_counter() - start)
-    return statistics.median(times[0]), statistics.median(times[1])
+    return times
 
 
-def measure(model: Path, runs: int, threads: int) -> Row:
-    """Compile, load, and run both in turn."""
-    from runtime.api import Session, load
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to measure: where models are, runs of each side, threads to try one after the other, emulator."""
 
-    theirs = onnxruntime_runner(model)
-    chip = CHIPS.get(model.name.partition(".")[0], "tsp1")
+    models: Path
+    runs: int
+    threads: tuple[int, ...]
+    emulator: str = "jit"
+
+
+def measure(name: str, settings: Settings) -> tuple[list[Row], Loading | None]:
+    """Compile, load, and run both in turn, on each number of threads."""
+    stem, _, dims = name.partition(":")
+    family = stem.partition(".")[0]
+    model, chip = settings.models / f"{stem}.onnx", CHIPS.get(family, "tsp1")
+    if not model.is_file():
+        print(f"{model} is not there: filling it", file=sys.stderr)
+        materialize(stem, settings.models)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model.lpu"
-        compilation = compiled(model, chip, out)
-        start = time.perf_counter()
-        session = Session(load(out), threads)
-        load_seconds = time.perf_counter() - start
+        compilation = compiled(model, chip, out, filter(None, dims.split(",")))
+        rows = [_row(name, model, out, compilation, t, settings) for t in settings.threads]
+        timed = family == LOADED and not dims
+        most = max(settings.threads)
+        return rows, loading(out, most, settings.emulator) if timed else None
+
+
+def _row(
+    name: str, model: Path, out: Path, compilation: Compiled, threads: int, settings: Settings
+) -> Row:
+    from emulator.jit.peak import measured_peak
+    from runtime.api import Session, load
+
+    theirs = onnxruntime_runner(model, threads)
+    session = Session(load(out), threads, settings.emulator)
     feeds = random_feeds(session.program.inputs)
     expected, got = theirs(feeds)[0], session.run(None, feeds)[0]
-    ours_time, theirs_time = alternating(
-        lambda: session.run(None, feeds), lambda: theirs(feeds), runs
+    ours, others = alternating(
+        lambda: session.run(None, feeds), lambda: theirs(feeds), settings.runs
     )
+    bound, peak = int(compilation.report["mxm_bound_cycles"]), measured_peak()
+    machine = load_chip(compilation.report["chip"])
+    flops = 2 * bound * machine["mxm.fp16_k"] * machine.lanes * machine["mxm.planes"]
+    median = statistics.median(ours)
     return Row(
-        model=model.stem,
-        chip=chip,
+        model=name,
+        chip=machine.name,
+        emulator=settings.emulator,
+        threads=threads,
+        runs=settings.runs,
         compile_seconds=compilation.seconds,
         compile_peak_bytes=compilation.peak_bytes,
-        load_seconds=load_seconds,
         cycles=session.certificate.cycles,
-        mxm_bound_cycles=int(compilation.report["mxm_bound_cycles"]),
-        jit_seconds=ours_time,
-        onnxruntime_seconds=theirs_time,
-        ratio=ours_time / theirs_time,
+        mxm_bound_cycles=bound,
+        jit_seconds=median,
+        onnxruntime_seconds=statistics.median(others),
+        ratio=median / statistics.median(others),
+        best_ratio=min(ours) / min(others),
+        peak_flops=peak,
+        peak_share=flops / median / (peak * threads),
         relative_l2=float(np.linalg.norm(got - expected) / np.linalg.norm(expected)),
-        threads=threads,
-        runs=runs,
     )
 
 
@@ -197,33 +269,50 @@ def machine_facts() -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m runtime.bench", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", default=DEFAULT, metavar="NAME", help="models/NAME.onnx"
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime.bench", description=(__doc__ or "").partition("\n")[0]
     )
+    text = "models/NAME.onnx, with the sizes of its dimensions: NAME:batch=1,seq=16"
+    parser.add_argument("names", nargs="*", default=DEFAULT, metavar="NAME", help=text)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where they are")
-    parser.add_argument("--runs", type=int, default=9, help="of each side; medians are reported")
-    parser.add_argument("--threads", type=int, default=1, help="of the JIT; onnxruntime has one")
+    parser.add_argument("--runs", type=int, default=15, help="of each side; medians are reported")
+    text = "of the JIT and of onnxruntime; repeatable; 1 and, with two cores or more, 2 by default"
+    parser.add_argument("--threads", type=int, action="append", help=text)
+    parser.add_argument("--emulator", choices=["jit", "plain"], default="jit")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args(arguments)
-    rows = []
+    threads = tuple(options.threads or ((1, 2) if (os.cpu_count() or 1) > 1 else (1,)))
+    settings = Settings(options.models, options.runs, threads, options.emulator)
+    rows: list[Row] = []
+    loads: dict[str, Loading] = {}
     try:
         for name in options.names:
-            model = options.models / f"{name}.onnx"
-            if not model.is_file():
-                print(f"{model} is not there: filling it", file=sys.stderr)
-                materialize(name, options.models)
-            rows.append(measure(model, options.runs, options.threads))
+            measured, found = measure(name, settings)
+            rows += measured
+            if found is not None:
+                loads[name] = found
     except TspcError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    facts = machine_facts()
-    if options.json:
-        print(json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}))
-    else:
-        print(aligned([HEADER, *(row.cells() for row in rows)], indent=""))
-        print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    report(rows, loads, options.json)
     return 0
+
+
+def report(rows: Sequence[Row], loads: Mapping[str, Loading], as_json: bool) -> None:
+    """Print what was measured, with machine and versions."""
+    facts = machine_facts()
+    if as_json:
+        data = {
+            "machine": facts,
+            "rows": [asdict(row) for row in rows],
+            "loads": {name: asdict(found) for name, found in loads.items()},
+        }
+        print(json.dumps(data))
+        return
+    print(aligned([HEADER, *(row.cells() for row in rows)], indent=""))
+    for name, found in loads.items():
+        print("\n".join(f"{name}, {line}" for line in load_lines(found)))
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
 
 
 if __name__ == "__main__":

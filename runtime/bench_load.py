@@ -1,0 +1,95 @@
+"""From a file to a first result, in a process of its own: ``python -m runtime.bench_load PROGRAM.lpu [THREADS [EMULATOR]]``.
+
+Prints one JSON object of seconds: ``import``, ``read`` (with the hash of every section), ``verify``, ``prepare`` (compile or
+find kernels, pack weights), ``run``, and their sum ``total``; and ``resolve``: joining every read to its producer, done once
+more behind all others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from isa.errors import UsageError
+
+FAILED: Final = 807
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """One program's way to its first result; seconds by step, peak memory as the system saw it."""
+
+    cold: dict[str, float]
+    warm: dict[str, float]
+    cold_peak_bytes: int
+    warm_peak_bytes: int
+    threads: int
+
+
+def loading(program: Path, threads: int, emulator: str = "jit", runs: int = 3) -> Loading:
+    """Load and run in fresh processes: with an empty kernel cache, and with what that left there. The quickest of ``runs``."""
+    cold, warm = [], []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as cache:
+            cold.append(_child(program, threads, emulator, cache))
+            warm.append(_child(program, threads, emulator, cache))
+    first, second = (min(some, key=lambda r: r[0]["total"]) for some in (cold, warm))
+    return Loading(first[0], second[0], first[1], second[1], threads)
+
+
+def _child(program: Path, threads: int, emulator: str, cache: str) -> tuple[dict[str, float], int]:
+    command = [sys.executable, "-m", "runtime.bench_load", str(program), str(threads), emulator]
+    environment = {**os.environ, "XDG_CACHE_HOME": cache}
+    with tempfile.TemporaryFile() as captured:
+        child = subprocess.Popen(command, stdout=captured, env=environment)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise UsageError(FAILED, f"{' '.join(command)} ended with {child.returncode}")
+        captured.seek(0)
+        return json.loads(captured.read()), usage.ru_maxrss * 1024
+
+
+def timed(path: str, threads: int, emulator: str) -> dict[str, float]:
+    """Seconds by step, in this process."""
+    marks: list[tuple[str, float]] = [("", time.perf_counter())]
+
+    def mark(step: str) -> None:
+        marks.append((step, time.perf_counter()))
+
+    from emulator.jit import Kernel
+    from emulator.jit.effects import Effects
+    from emulator.jit.join import join
+    from isa.verify import verify
+    from runtime.api import load
+    from runtime.feeds import random_feeds
+
+    mark("import")
+    program = load(path)
+    mark("read")
+    verify(program)
+    mark("verify")
+    kernel = Kernel(program, threads, plain=emulator == "plain")
+    mark("prepare")
+    feeds: dict[str, Any] = random_feeds(program.inputs)
+    kernel.run(feeds)
+    mark("run")
+    seconds = {step: end - start for (_, start), (step, end) in pairwise(marks)}
+    seconds["total"] = sum(seconds.values())
+    start = time.perf_counter()
+    join(Effects(program))
+    seconds["resolve"] = time.perf_counter() - start
+    return seconds
+
+
+if __name__ == "__main__":
+    PATH, THREADS, EMULATOR = [*sys.argv[1:], "1", "jit"][:3] if len(sys.argv) < 4 else sys.argv[1:]
+    sys.stdout.write(json.dumps(timed(PATH, int(THREADS), EMULATOR)) + "\n")
