@@ -13,7 +13,6 @@ import numpy as np
 
 from emulator.jit.effects import Ints
 from emulator.jit.nodes import Graph, Kind, Node
-from emulator.jit.weights import grouped
 from isa.machine import Machine
 from isa.ops.mem import Scatter, Write
 from isa.program import Program
@@ -35,20 +34,22 @@ class Access(NamedTuple):
     count: int  # type: ignore[assignment]  # tuple.count is not used
     write: bool
 
-    @property
-    def low(self) -> int:
-        """The lowest word."""
-        return self.address + min(0, self.stride * (self.count - 1))
+    low: int
+    high: int
+    last: int
 
-    @property
-    def high(self) -> int:
-        """The highest word."""
-        return self.address + max(0, self.stride * (self.count - 1)) + self.width - 1
-
-    @property
-    def last(self) -> int:
-        """When the last access happens."""
-        return self.time + self.interval * (self.count - 1)
+    @classmethod
+    def of(
+        cls, node: int, slice_: int, address: int, stride: int, width: int, time: int, interval: int,
+        count: int, write: bool
+    ) -> Access:  # fmt: skip
+        """With the lowest and highest word, and when the last access happens."""
+        reach = stride * (count - 1)
+        low, high = address + min(0, reach), address + max(0, reach) + width - 1
+        last = time + interval * (count - 1)
+        return cls(
+            node, slice_, address, stride, width, time, interval, count, write, low, high, last
+        )
 
 
 class Changing:
@@ -112,12 +113,12 @@ class Accesses:
             plane = 2 * self.machine.slices + graph.plane(node.burst)
             interval = self.columns["interval"][node.burst]
             row += node.first * stride
-            yield Access(
+            yield Access.of(
                 node.id, plane, row, stride, 1, node.time, interval, node.count, write=True
             )
         elif kind is Kind.PACK:
             weights = graph.weights[node.weights]
-            for burst, instances in grouped(weights.burst, weights.index):
+            for burst, instances in weights.sources:
                 if graph.is_read(burst):
                     for first, step, count in progressions(instances):
                         yield from self._read(node.id, burst, first, step, count)
@@ -132,7 +133,7 @@ class Accesses:
         address = c["args"][burst][0] + index * stride
         step = step if count > 1 else 0
         time = c["cycle"][burst] + index * interval
-        access = Access(
+        access = Access.of(
             node, slice_, address, stride * step, 1, time, interval * step, count, write=False
         )
         if self.changing.writes(slice_, access.low, access.high):
@@ -147,7 +148,7 @@ class Accesses:
             width = self._arg(node, 1) + 1
         address += node.first * stride
         interval = c["interval"][burst]
-        return Access(
+        return Access.of(
             node.id,
             c["queue"][burst],
             address,

@@ -10,7 +10,6 @@ from typing import Final
 
 from emulator.jit.effects import WHOLE
 from emulator.jit.nodes import Graph, Kind, Node, Ref
-from emulator.jit.weights import grouped
 from isa.instruction import SourceKind
 
 LIMIT: Final = 160
@@ -104,6 +103,12 @@ def span(ref: Ref, count: int) -> tuple[int, int, int]:
 
 def operands(graph: Graph, node: Node) -> list[tuple[Ref, ...]]:
     """A node's refs, operand by operand."""
+    if node.operands is None:
+        node.operands = _operands(graph, node)
+    return node.operands
+
+
+def _operands(graph: Graph, node: Node) -> list[tuple[Ref, ...]]:
     if node.kind is not Kind.VXM:
         return [(r,) for r in node.refs]
     cls, args = graph.classes[node.burst], graph.columns["args"][node.burst]
@@ -133,6 +138,13 @@ def whole(graph: Graph, operand: tuple[Ref, ...]) -> bool:
 
 def row_maker(graph: Graph, node: Node, operand: tuple[Ref, ...]) -> Node | None:
     """The node whose row j makes all that row j of ``node`` takes as this operand, if there is one."""
+    found = node.row_makers
+    if operand not in found:
+        found[operand] = _row_maker(graph, node, operand)
+    return found[operand]
+
+
+def _row_maker(graph: Graph, node: Node, operand: tuple[Ref, ...]) -> Node | None:
     first = operand[0]
     if graph.is_read(first.burst) or not (node.kind is Kind.WRITE or whole(graph, operand)):
         return None
@@ -169,7 +181,7 @@ def makers(graph: Graph, node: Node) -> list[Node]:
         out.append(graph.of_weights[node.weights])
     if node.kind is Kind.PACK:
         weights = graph.weights[node.weights]
-        for burst, instances in grouped(weights.burst, weights.index):
+        for burst, instances in weights.sources:
             if not graph.is_read(burst):
                 out += graph.covering(burst, int(instances[0]), int(instances[-1]))
     return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple
@@ -58,6 +58,10 @@ class Node:
     refs: tuple[Ref, ...] = ()
     weights: int = -1  # ACC, PACK: index into Graph.weights
     id: int = -1
+    operands: list[tuple[Ref, ...]] | None = None  # of groups.operands, once asked for
+    row_makers: dict[tuple[Ref, ...], Node | None] = field(
+        default_factory=dict
+    )  # of groups.row_maker
 
 
 class Graph:

@@ -96,7 +96,7 @@ def _lifetimes(plan: Plan) -> dict[Key, tuple[int, int]]:
 def outside(graph: Graph, node: Node, position: int, position_of: dict[int, int]) -> Iterable[Key]:
     """What a node takes from storage."""
     if node.kind is Kind.PACK:
-        for burst in {int(b) for b in graph.weights[node.weights].burst.ravel()}:
+        for burst, _ in graph.weights[node.weights].sources:
             if not graph.is_read(burst):
                 yield "result", burst
         yield "panel", node.weights

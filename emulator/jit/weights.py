@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,12 +37,33 @@ class Weights:
     part: Ints
     index: Ints
 
+    @cached_property
+    def sources(self) -> list[tuple[int, Ints]]:
+        """The bursts whose results were loaded, with the distinct instances of each in ascending order."""
+        pairs = np.unique((self.burst << 32) + self.index)
+        bursts = pairs >> 32
+        starts = np.flatnonzero(np.diff(bursts, prepend=-1))
+        parts = np.split(pairs & 0xFFFFFFFF, starts[1:])
+        return [(int(bursts[s]), p) for s, p in zip(starts, parts, strict=True)]
+
+
+class _Loaded(NamedTuple):
+    """Vectors in order of arrival: time and column; for each of two byte planes burst, part and index of what was loaded."""
+
+    time: Ints
+    column: Ints
+    burst: Ints
+    part: Ints
+    index: Ints  # type: ignore[assignment]  # tuple.index is not used
+
 
 class Installs:
     """All installs of a program, by plane in order of time."""
 
     def __init__(self, effects: Effects, links: Links, slot0: Ints) -> None:
         self.effects, self.links, self.slot0 = effects, links, slot0
+        self._odd = np.zeros(len(links.burst), np.bool_)
+        self._odd[list(links.runs)] = True
         self.planes: dict[int, list[Weights]] = {}
         self.times: dict[int, Ints] = {}
         bursts = effects.bursts
@@ -60,56 +82,53 @@ class Installs:
             for b in installs
             for i in range(int(bursts["count"][b]))
         )
-        start = bursts["cycle"][loads] + self.effects.machine.timing("mxm_load")
-        end = start + (bursts["count"][loads] - 1) * bursts["interval"][loads]
-        previous, out = -1, []
-        for time, burst in timed:
-            some = loads[(start <= time) & (end > previous)]
-            out.append(self._install(burst, time, self._loaded(some, previous, time)))
-            previous = time
-        return out
+        loaded = self._loaded(loads)
+        ends = np.searchsorted(loaded.time, [-1, *(time for time, _ in timed)], "right")
+        return [
+            self._install(burst, time, loaded, slice(ends[n], ends[n + 1]))
+            for n, (time, burst) in enumerate(timed)
+        ]
 
-    def _loaded(self, loads: Ints, after: int, until: int) -> Ints:
-        """``[n, 4]``: time, column, first read, instance of every vector that arrives in ``(after, until]``."""
-        bursts, parts = self.effects.bursts, []
-        latency = self.effects.machine.timing("mxm_load")
-        for burst in loads:
-            row = bursts[burst]
-            dtype, _, groups, column, spread = (int(v) for v in row["args"][:5])
-            instance = np.arange(int(row["count"]))
-            time = int(row["cycle"]) + latency + instance * int(row["interval"])
-            instance = instance[(time > after) & (time <= until)]
-            time = int(row["cycle"]) + latency + instance * int(row["interval"])
-            for g in range(groups):
-                read = int(self.slot0[burst]) + g * int(PLANES[dtype])
-                where = column + instance * int(row["stride"]) + g * spread
-                parts.append(np.stack([time, where, np.full_like(time, read), instance], 1))
-        table = np.concatenate(parts) if parts else np.zeros((0, 4), np.int64)
-        return table[np.argsort(table[:, 0], kind="stable")]
+    def _loaded(self, loads: Ints) -> _Loaded:
+        """Every vector that arrives in a plane's buffer, in order of time."""
+        some = self.effects.bursts[loads]
+        cycle, interval, stride, count = (
+            some[n].astype(np.int64) for n in ("cycle", "interval", "stride", "count")
+        )
+        dtype, groups, column, spread = (some["args"][:, i].astype(np.int64) for i in (0, 2, 3, 4))
+        each = count * groups
+        which = np.repeat(np.arange(len(loads)), each)
+        inside = np.arange(len(which)) - np.repeat(np.cumsum(each) - each, each)
+        instance, group = inside // groups[which], inside % groups[which]
+        time = (cycle + self.effects.machine.timing("mxm_load"))[which] + instance * interval[which]
+        order = np.argsort(time, kind="stable")
+        which, instance, group = which[order], instance[order], group[order]
+        read = self.slot0[loads][which] + group * PLANES[dtype][which]
+        sources = [self._producers(read + plane, instance) for plane in range(DType.F16.planes)]
+        where = column[which] + instance * stride[which] + group * spread[which]
+        burst, part, index = (np.stack(s, 1) for s in zip(*sources, strict=True))
+        return _Loaded(time[order], where, burst, part, index)
 
-    def _install(self, burst: int, time: int, loaded: Ints) -> Weights:
+    def _install(self, burst: int, time: int, loaded: _Loaded, some: slice) -> Weights:
         dtype, first, columns = (int(v) for v in self.effects.bursts["args"][burst][:3])
         machine = self.effects.machine
-        read = np.full(max(machine.lanes, first + columns), -1)
-        instance = np.zeros_like(read)
-        read[loaded[:, 1]], instance[loaded[:, 1]] = loaded[:, 2], loaded[:, 3]
-        window = slice(first, first + columns)
-        if (read[window] < 0).any():
+        found = np.full(max(machine.lanes, first + columns), -1)
+        found[loaded.column[some]] = np.arange(some.start, some.stop)
+        found = found[first : first + columns]
+        if (found < 0).any():
             raise InternalError(NO_WEIGHTS, f"cycle {time}: an installed column was not loaded")
         planes = DType(dtype).planes
-        reads = read[window, None] + np.arange(planes)
-        instances = np.repeat(instance[window, None], planes, 1)
+        sources = (s[found, :planes] for s in (loaded.burst, loaded.part, loaded.index))
         effective = time + machine.timing("mxm_install")
-        sources = self.producers(reads, instances)
         return Weights(DType(dtype), first, columns, effective, *sources)
 
-    def producers(self, reads: Ints, instances: Ints) -> tuple[Ints, Ints, Ints]:
+    def _producers(self, reads: Ints, instances: Ints) -> tuple[Ints, Ints, Ints]:
         """Burst, part and index that instances of reads get their bytes from."""
         links = self.links
-        burst, part = links.burst[reads].copy(), links.part[reads].copy()
+        reads = np.minimum(reads, len(links.burst) - 1)  # an int8 load has no second plane
+        burst, part = links.burst[reads], links.part[reads]
         index = links.index[reads] + instances * links.step[reads]
-        odd = np.isin(reads, list(links.runs)) if links.runs else np.zeros(reads.shape, np.bool_)
-        for place in zip(*np.nonzero(odd), strict=True):
+        for place in np.flatnonzero(self._odd[reads]):
             runs = links.runs[int(reads[place])]
             run = [r for r in runs if r.start <= instances[place]][-1]
             burst[place], part[place] = run.burst, run.part
@@ -135,11 +154,3 @@ class Installs:
                 out.pop()
             out.append((instance, now))
         return out
-
-
-def grouped(bursts: Ints, indices: Ints) -> Iterator[tuple[int, Ints]]:
-    """Distinct sorted indices of each burst."""
-    pairs = np.unique(np.stack([bursts.ravel(), indices.ravel()], 1), axis=0)
-    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-    for part in np.split(pairs, starts[1:]):
-        yield int(part[0, 0]), part[:, 1]

@@ -207,7 +207,7 @@ def test_directions_against_every_pair_of_instances(seed: int) -> None:
         )
         time, interval, count = rng.randint(0, 20), rng.randint(1, 4), rng.randint(1, 9)
         write = bool(rng.randint(2))
-        return Access(node, 0, address, stride, width, time, interval, count, write)
+        return Access.of(node, 0, address, stride, width, time, interval, count, write)
 
     for _ in range(50):
         x, y = sorted((access(0), access(1)), key=lambda a: (a.time, not a.write))
