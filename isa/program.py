@@ -7,6 +7,7 @@ advancing by ``stride`` each time. Bursts of one queue may interleave (a repeat 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -165,6 +166,12 @@ class Program:
         return int(self.bursts["count"].sum())
 
 
+def data_digest(program: Program) -> str:
+    """The SHA-256 (hex) of a program's constants; known already where they come from a file."""
+    data = np.ascontiguousarray(program.data).reshape(-1)
+    return program.data_digest or hashlib.sha256(data.data).hexdigest()
+
+
 def decode_args(opcode: int, args: Sequence[int] | Array) -> Instruction:
     """The instruction object of an opcode and its operand values."""
     cls = BY_OPCODE[opcode]
@@ -228,6 +235,7 @@ __all__ = [
     "PortTensor",
     "Program",
     "burst_order",
+    "data_digest",
     "decode_args",
     "isa",
     "pack_constants",

@@ -25,7 +25,7 @@ from emulator.jit.storage import zeroed_arena
 from emulator.jit.walk import Walker
 from emulator.trace import Trace
 from isa.errors import UsageError
-from isa.program import Program
+from isa.program import Program, data_digest
 
 Array = npt.NDArray[Any]
 NO_THREADS: Final = 610
@@ -151,10 +151,7 @@ def identity(program: Program) -> str:
     for part in (program.bursts, program.segments):
         found.update(np.ascontiguousarray(part).view(np.uint8).data)
     found.update(repr((program.inputs, program.outputs)).encode())
-    data = (
-        program.data_digest or hashlib.sha256(np.ascontiguousarray(program.data).data).hexdigest()
-    )
-    return found.hexdigest() + data
+    return found.hexdigest() + data_digest(program)
 
 
 @cache

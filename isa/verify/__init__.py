@@ -15,12 +15,12 @@ from typing import Final, Literal, overload
 import numpy as np
 
 from isa.errors import VerifyError
-from isa.program import Program
+from isa.program import Program, data_digest
 from isa.verify import fields, layout, matrix, memory, operands, queues, streams, vector
 from isa.verify.context import Context
 from isa.verify.report import RULES, EnoughError, Refusal
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the rules: a certificate of another version is no longer one."""
 
 
@@ -38,7 +38,10 @@ def digest(program: Program) -> str:
     h = hashlib.sha256(f"{VERSION} {program.machine.abi_hash}\n".encode())
     for array in (program.bursts, program.segments, program.data):
         h.update(f"{array.dtype.descr} {array.shape}\n".encode())
-        h.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        if array is program.data:
+            h.update(data_digest(program).encode())
+        else:
+            h.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     h.update(repr((program.inputs, program.outputs, program.nodes)).encode())
     return h.hexdigest()
 

@@ -20,9 +20,13 @@ def initial(ctx: Context) -> dict[int, Bools]:
     sound = [_tensor(ctx, t, kind) for kind, t in _tensors(ctx)]
     defined: dict[int, Bools] = {}
     segments = _segments(ctx)
-    for segment in segments:
-        first, count = int(segment["address"]), int(segment["count"])
-        _words(ctx, defined, int(segment["slice"]))[first : first + count] = True
+    slices, first, count = (segments[n].astype(np.int64) for n in ("slice", "address", "count"))
+    for q in np.unique(slices).tolist():
+        own = slices == q
+        steps = np.zeros(ctx.machine.words + 1, np.int64)
+        np.add.at(steps, first[own], 1)
+        np.add.at(steps, first[own] + count[own], -1)
+        defined[q] = np.cumsum(steps)[:-1] > 0
     if all(sound):
         _overlaps(ctx, defined)
         for tensor in ctx.program.inputs:
@@ -57,7 +61,9 @@ def _tensors(ctx: Context) -> Iterator[tuple[str, PortTensor]]:
 
 
 def _words(ctx: Context, table: dict[int, Bools], q: int) -> Bools:
-    return table.setdefault(q, np.zeros(ctx.machine.words, np.bool_))
+    if q not in table:
+        table[q] = np.zeros(ctx.machine.words, np.bool_)
+    return table[q]
 
 
 def _segments(ctx: Context) -> np.ndarray[tuple[int], np.dtype[np.void]]:
