@@ -51,8 +51,8 @@ models: $(FETCHED) ## fetch published weights and fill the carried graphs into m
 bench: $(BENCH) ## time the emulator against onnxruntime, alternating in one run
 	$(PY) -m runtime.bench $(BENCH_ARGS)
 
-# The sweep over random programs stops when its time is over: TSPC_SWEEP_SECONDS (3600, summed over the workers),
-# TSPC_SWEEP_FIRST (seed 1000) and TSPC_SWEEP_PROGRAMS (100000) in the environment change that.
+# The sweep over random programs stops when its time is over: TSPC_SWEEP_SECONDS (14400, summed over the workers),
+# TSPC_SWEEP_FIRST (seed 10000) and TSPC_SWEEP_PROGRAMS (100000) in the environment change that.
 nightly: $(DEV) $(FETCHED) ## run the tests that take minutes, and a sweep over random programs
 	$(PY) -m pytest -m nightly $(PYTEST_ARGS)
 

@@ -82,23 +82,30 @@ def effects_of(machine: Machine, instr: Instruction) -> Effects:
 
 
 class Board:
-    """Cycles ``0 .. horizon - 1`` of every queue, port, stream register and ALU, and when each word is first defined."""
+    """Cycles ``0 .. horizon - 1`` of every queue, port, stream register and ALU, and when each word is first defined.
+
+    ``furthest`` has, for a stream and a diagonal, the position of the value put furthest upstream: from there on the
+    diagonal is defined. Positions are negated for westward streams, so that they grow downstream.
+    """
 
     def __init__(self, machine: Machine, horizon: int) -> None:
         self.machine = machine
         self.horizon = horizon
-        shape = (2 * machine.streams, machine.positions, horizon)
-        self.known = np.zeros(shape, np.bool_)
-        self.landed = np.zeros(shape, np.bool_)
+        self.hop = machine["streams.hop"]
+        self.longest = machine.positions * self.hop
+        self.bank = machine["mem.words"]
+        self.furthest: dict[tuple[int, int], int] = {}
+        self.landed: dict[tuple[int, int, int], bool] = {}
+        self.at_vxm = np.zeros((2 * machine.streams, horizon), np.bool_)
         self.outputs = np.zeros((machine["vxm.alus"], horizon), np.int8)
-        self.busy = np.zeros((machine.queues, horizon), np.int8)  # 1 read or any, 2 write
-        self.banks = np.zeros((2, 2 * machine.slices, horizon), np.int64)  # by port; a bit a bank
-        self.effective = np.zeros((2 * machine.slices, horizon), np.bool_)
+        self.busy: dict[tuple[int, int], int] = {}  # 1 read or any, 2 write
+        self.banks: dict[tuple[int, int, int], int] = {}  # by port; a bit a bank
+        self.effective: dict[tuple[int, int], bool] = {}
         self.defined = np.full((2 * machine.slices, machine.words), NEVER)
         self.bursts = BurstList()
         self.words: list[tuple[int, int, npt.NDArray[np.uint8]]] = []
         self.matrix: list[tuple[int, int, Instruction]] = []
-        self.undo: list[tuple[npt.NDArray[Any], Any, Any]] = []
+        self.undo: list[tuple[Any, Any, Any]] = []
 
     def mark(self) -> tuple[int, int, int, int]:
         """A state to go back to."""
@@ -107,13 +114,20 @@ class Board:
     def rollback(self, mark: tuple[int, int, int, int]) -> None:
         """Forget everything since ``mark``."""
         while len(self.undo) > mark[0]:
-            array, index, old = self.undo.pop()
-            array[index] = old
+            table, index, old = self.undo.pop()
+            if old is None:
+                del table[index]
+            else:
+                table[index] = old
         del self.bursts.rows[mark[1] :], self.words[mark[2] :], self.matrix[mark[3] :]
 
     def _set(self, array: npt.NDArray[Any], index: Any, value: Any) -> None:
         self.undo.append((array, index, np.copy(array[index])))
         array[index] = value
+
+    def _enter(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        self.undo.append((table, key, table.get(key)))
+        table[key] = value
 
     def constant(self, slice_: int, address: int, words: npt.NDArray[np.uint8]) -> None:
         """Words that are defined from the beginning."""
@@ -134,9 +148,13 @@ class Board:
         """Add a burst; returns its count, 0 if it breaks a rule. With ``shorten``, up to the repeat that would break one."""
         start = self.mark()
         placed = 0
+        try:
+            found = effects_of(self.machine, at_zero(instr))
+        except IndexError:
+            return 0
         for step in range(count):
             before = self.mark()
-            if not self._instance(queue, cycle + step * interval, advanced(instr, step * stride)):
+            if not self._instance(queue, cycle + step * interval, instr, step * stride, found):
                 self.rollback(before)
                 break
             placed += 1
@@ -147,24 +165,22 @@ class Board:
         self.bursts.add(queue, cycle, instr, placed, interval, stride, node)
         return placed
 
-    def _instance(self, queue: int, t: int, instr: Instruction) -> bool:
+    def _instance(self, queue: int, t: int, instr: Instruction, by: int, found: Effects) -> bool:
+        """Add a dispatch whose strided operand is ``by`` further; ``found`` is what the instruction does."""
         m = self.machine
         latency = m.timing(instr.timing) if instr.timing else 0
-        if t < 0 or t + latency + m.positions * m["streams.hop"] >= self.horizon:
+        if t < 0 or t + latency + self.longest >= self.horizon:
             return False
+        taken = self.busy.get((queue, t), 0)
         claim = 2 if instr.port == "write" else 1
-        if self.busy[queue, t] & (claim if instr.port else 3):
+        if taken & (claim if instr.port else 3):
             return False
-        self._set(self.busy, (queue, t), self.busy[queue, t] | (claim if instr.port else 3))
-        if instr.unit == "MEM" and not self._memory(queue, t, instr, latency):
+        self._enter(self.busy, (queue, t), taken | (claim if instr.port else 3))
+        if instr.unit == "MEM" and not self._memory(queue, t, instr, by, latency):
             return False
         if instr.unit == "MXM":
-            self.matrix.append((t, (queue - m.mxm_queue) // 3, instr))
+            self.matrix.append((t, (queue - m.mxm_queue) // 3, advanced(instr, by)))
         position = m.queue_positions[queue]
-        try:
-            found = effects_of(m, instr)
-        except IndexError:
-            return False
         if not all(self.readable(s, n, position, t - d) for s, n, d in found.reads):
             return False
         for alu, planes, delay in found.alus:
@@ -174,50 +190,59 @@ class Board:
             self._set(self.outputs, (queue - m.vxm_queue, t + latency), found.result)
         return all(self._put(s, n, position, t + latency) for s, n in found.puts)
 
+    def _inside(self, stream: int, planes: int) -> bool:
+        """Whether streams are an aligned group of one direction."""
+        first = stream % self.machine.streams
+        return first + planes <= self.machine.streams and first % planes == 0
+
     def readable(self, stream: int, planes: int, position: int, cycle: int) -> bool:
         """Whether an aligned group holds a value there and then."""
-        inside = stream % self.machine.streams + planes <= self.machine.streams
-        if not inside or stream % self.machine.streams % planes or not 0 <= cycle < self.horizon:
+        if not self._inside(stream, planes) or not 0 <= cycle < self.horizon:
             return False
-        return bool(self.known[stream : stream + planes, position, cycle].all())
+        place = position if stream < self.machine.streams else -position
+        diagonal = cycle - self.hop * place
+        found = (self.furthest.get((s, diagonal)) for s in range(stream, stream + planes))
+        return all(start is not None and start <= place for start in found)
 
     def _put(self, stream: int, planes: int, position: int, cycle: int) -> bool:
-        m = self.machine
-        inside = stream % m.streams + planes <= m.streams
-        if not inside or stream % m.streams % planes:
+        if not self._inside(stream, planes):
             return False
-        group = slice(stream, stream + planes)
-        if self.landed[group, position, cycle].any():
-            return False
-        self._set(self.landed, (group, position, cycle), True)
-        positions = (
-            np.arange(position, m.positions) if stream < m.streams else np.arange(position + 1)
-        )
-        cycles = cycle + m["streams.hop"] * np.abs(positions - position)
-        self._set(self.known, (group, positions, cycles), True)
+        place = position if stream < self.machine.streams else -position
+        centre = self.machine.vxm_position
+        centre = centre if stream < self.machine.streams else -centre
+        diagonal = cycle - self.hop * place
+        for s in range(stream, stream + planes):
+            if (s, position, cycle) in self.landed:
+                return False
+            self._enter(self.landed, (s, position, cycle), True)
+            start = self.furthest.get((s, diagonal))
+            if start is None or place < start:
+                self._enter(self.furthest, (s, diagonal), place)
+                if place <= centre:
+                    self._set(self.at_vxm, (s, diagonal + self.hop * centre), True)
         return True
 
-    def _memory(self, queue: int, t: int, instr: Instruction, latency: int) -> bool:
-        m = self.machine
+    def _memory(self, queue: int, t: int, instr: Instruction, by: int, latency: int) -> bool:
         if isinstance(instr, Read | Write):
-            base, count = instr.address, 1
+            base, count = instr.address + by, 1
         else:
             assert isinstance(instr, Gather | Scatter)
-            base, count = instr.base, instr.limit + 1
-        if base < 0 or base + count > m.words:
+            base, count = instr.base + by, instr.limit + 1
+        if base < 0 or base + count > self.machine.words:
             return False
         reads = not isinstance(instr, Write)
-        if reads and (self.defined[queue, base : base + count] > t).any():
+        defined = self.defined[queue]
+        if reads and (defined[base] > t if count == 1 else defined[base : base + count].max() > t):
             return False
-        size, port = m["mem.words"], int(instr.port == "write")
+        size, port = self.bank, int(instr.port == "write")
         banks = sum(1 << b for b in range(base // size, (base + count - 1) // size + 1))
-        if self.banks[1 - port, queue, t] & banks:
+        if self.banks.get((1 - port, queue, t), 0) & banks:
             return False
-        self._set(self.banks, (port, queue, t), banks)
+        self._enter(self.banks, (port, queue, t), banks)
         if port:
-            if self.effective[queue, t + latency]:
+            if (queue, t + latency) in self.effective:
                 return False
-            self._set(self.effective, (queue, t + latency), True)
+            self._enter(self.effective, (queue, t + latency), True)
             if isinstance(instr, Write):
                 first = min(int(self.defined[queue, base]), t + latency)
                 self._set(self.defined, (queue, base), first)
@@ -255,6 +280,15 @@ class Board:
             matrix.install(plane, instr, nothing.plane, t)
         elif isinstance(instr, Activate):
             matrix.planes[plane].emerging = replace(nothing.products(), dtype=DType(instr.dtype))
+
+
+def at_zero(instr: Instruction) -> Instruction:
+    """A MEM instruction with its address 0, others as they are: what they do to streams is the same."""
+    if instr.unit != "MEM":
+        return instr
+    name = next(o.name for o in instr.operands if o.strided)
+    changed: Instruction = replace(instr, **{name: 0})  # type: ignore[type-var]
+    return changed
 
 
 def advanced(instr: Instruction, by: int) -> Instruction:

@@ -33,6 +33,9 @@ from tests.emulator.random_source import Maker
 HORIZON: Final = 640
 VECTORS: Final = 12
 """VXM variants a program has; together, seeds in a row go through all of them."""
+SMALL_HORIZON: Final = 340
+SMALL_VECTORS: Final = 5
+SMALL_GADGETS: Final = 2
 NODES: Final = ("", "first", "second")
 
 
@@ -111,7 +114,7 @@ def operand(make: Maker, dtype: DType, cycle: int, count: int, interval: int) ->
             i = rng.randint(len(alus))
             return Source(SourceKind.ALU, int(alus[i]), cycle - window.start - int(cycles[i]))
     if draw < 0.7:
-        at_vxm = board.known[:, machine.vxm_position, window]
+        at_vxm = board.at_vxm[:, window]
         whole = at_vxm.reshape(-1, dtype.planes, at_vxm.shape[1]).all(1)
         groups, cycles = np.nonzero(whole)
         if len(groups):
@@ -273,20 +276,40 @@ def pick_outputs(make: Maker) -> tuple[PortTensor, ...]:
 def random_program(seed: int, machine: Machine) -> Program:
     """A valid program of some 300 bursts and 1,400 dispatches, for a chip about as small as ``tiny``."""
     make = Maker(Board(machine, HORIZON), np.random.RandomState(seed))
+    gadgets = [gadget for gadget, copies in GADGETS for _ in range(copies)]
+    return _program(make, seed * VECTORS, VECTORS, gadgets, 0.8)
+
+
+def small_program(seed: int, machine: Machine) -> Program:
+    """A valid program of some 40 bursts: a few VXM variants and two other gadgets. Seeds in a row go through all variants."""
+    make = Maker(Board(machine, SMALL_HORIZON), np.random.RandomState(seed))
+    make.counts = (1, 2, 2, 3, 5)
+    weights = np.array([copies for _, copies in GADGETS])
+    some = make.rng.randint(1, SMALL_GADGETS + 1)
+    drawn = make.rng.choice(len(GADGETS), some, p=weights / weights.sum())
+    gadgets = [GADGETS[i][0] for i in drawn]
+    if make.rng.rand() < 0.25:
+        gadgets.append(queue_control)
+    return _program(make, seed * SMALL_VECTORS, SMALL_VECTORS, gadgets, 0.15)
+
+
+def _program(
+    make: Maker, first: int, vectors: int, gadgets: list[Callable[[Maker], bool]], pool: float
+) -> Program:
+    """VXM variants from number ``first`` on and gadgets, in random order; constants at so many edges of banks."""
     inputs = add_inputs(make)
-    make.pool()
-    variants, first = vxm_variants(), seed * VECTORS
+    make.pool(pool)
+    variants = vxm_variants()
     wanted: list[Callable[[Maker], bool]] = [
-        partial(vector, variant=variants[i % len(variants)]) for i in range(first, first + VECTORS)
+        partial(vector, variant=variants[i % len(variants)]) for i in range(first, first + vectors)
     ]
-    for gadget, copies in GADGETS:
-        wanted += [gadget] * copies
+    wanted += gadgets
     for i in make.rng.permutation(len(wanted)):
-        make.attempt(wanted[i])
+        make.attempt(wanted[i], tries=12 if i < vectors else 6)
     outputs = pick_outputs(make)
-    segments, data = pack_constants(make.board.words, machine.lanes)
+    segments, data = pack_constants(make.board.words, make.machine.lanes)
     bursts = make.board.bursts.array()
-    return Program(machine, bursts, segments, data, inputs, outputs, NODES)
+    return Program(make.machine, bursts, segments, data, inputs, outputs, NODES)
 
 
 def random_inputs(seed: int, program: Program) -> dict[str, npt.NDArray[Any]]:

@@ -26,6 +26,7 @@ class Maker:
         self.machine = board.machine
         size = self.machine["mem.words"]
         starts = [2 * POOL + b * size for b in range(self.machine["mem.banks"])]
+        self.counts: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 20)
         self.free = {s: list(starts) for s in range(2 * self.machine.slices)}
 
     def attempt(self, gadget: Callable[[Maker], bool], tries: int = 6) -> bool:
@@ -40,7 +41,7 @@ class Maker:
 
     def count(self) -> int:
         """Repeats of a burst."""
-        return int(self.rng.choice([1, 2, 3, 5, 8, 13, 20]))
+        return int(self.counts[self.rng.randint(len(self.counts))])
 
     def interval(self) -> int:
         """Cycles between repeats."""
@@ -68,13 +69,13 @@ class Maker:
         self.free[slice_][bank] += count
         return address
 
-    def pool(self) -> None:
-        """Constants of arbitrary bytes at the edges of banks, in most slices."""
+    def pool(self, share: float) -> None:
+        """Constants of arbitrary bytes at so many of the edges of banks."""
         size = self.machine["mem.words"]
         for slice_ in range(2 * self.machine.slices):
             for bank in range(self.machine["mem.banks"]):
                 for start in (bank * size, (bank + 1) * size - POOL):
-                    if self.rng.rand() < 0.8:
+                    if self.rng.rand() < share:
                         words = self.values(DType.I8, POOL).view(np.uint8)
                         self.board.constant(slice_, start, words)
 
@@ -167,6 +168,8 @@ class Maker:
     def initialised(self, count: int) -> tuple[int, int, int, int, int] | None:
         """Slice, address, stride, count and first cycle of words that are defined by then; None if none were found."""
         slices, words = np.nonzero(self.board.defined < NEVER)
+        if not len(slices):
+            return None
         i = self.rng.randint(len(slices))
         slice_, address = int(slices[i]), int(words[i])
         stride = int(self.rng.choice([1, 1, -1, 0, 2]))

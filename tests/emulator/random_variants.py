@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -33,6 +34,28 @@ CHOICES: Final[dict[str, tuple[int, ...]]] = {
     "timing.sxm_permute": (2, 24),
     "timing.stagger": (0, 4),
 }
+
+
+SMALL: Final[dict[str, tuple[int, ...]]] = {
+    "lanes.superlanes": (3,),
+    "streams.per_direction": (16, 32),
+    "mem.slices": (5, 6),
+    "mem.words": (128,),
+    "mxm.fp16_k": (8, 16),
+    "mxm.acc_rows": (16,),
+}
+
+
+@lru_cache(maxsize=64)
+def small_chip(number: int, base: Machine) -> Machine:
+    """``base`` made small; every second one also has other latencies."""
+    rng = np.random.RandomState(number)
+    facts = dict((varied_chip(number, base) if number % 2 else base).facts)
+    for name, values in SMALL.items():
+        facts[name] = Fact(int(rng.choice(values)), "assumed")
+    facts["streams.hop"] = Fact(1, "assumed")
+    facts["chip.name"] = Fact(f"small-{number}", "assumed")
+    return Machine(tuple(sorted(facts.items())))
 
 
 def varied_chip(seed: int, base: Machine) -> Machine:

@@ -1,75 +1,80 @@
-"""The JIT and the reference interpreter agree in every bit of memory, every output and the cycle."""
+"""The JIT and the reference interpreter agree in every bit: memory, outputs, values on streams, and the cycle."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from emulator.reference import ReferenceInterpreter
-from isa.machine import load_chip
-from isa.program import Program
+from emulator.jit import Kernel
+from isa.instruction import REGISTRY
 from isa.verify import verify
+from tests.emulator.probes import Probed, taps
+from tests.emulator.random_board import effects_of
 from tests.emulator.random_programs import random_inputs, random_program
 from tests.emulator.random_variants import mutant, varied_chip
+from tests.emulator.sweep import TINY, agree, every_key, keys, run, swept
 
-SEEDS = 200
-BLOCK = 10
-TINY = load_chip("tiny")
-
-
-@pytest.fixture(scope="module")
-def kernel_type() -> Any:
-    """The JIT's ``Kernel``."""
-    found = getattr(pytest.importorskip("emulator.jit"), "Kernel", None)
-    return found or pytest.skip("emulator.jit has no Kernel")
+PROGRAMS = 2000
+BLOCKS = 4
+LEAST = 50
+"""Programs that have each instruction on each type."""
 
 
-def differences(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> str:
-    """Where two memory images differ: slice, word, lane and both bytes of the first few places."""
-    places = [tuple(int(i) for i in place) for place in np.argwhere(a != b)[:8]]
-    return "; ".join(
-        f"slice {s} word {w} lane {n}: {a[s, w, n]:#04x} {b[s, w, n]:#04x}" for s, w, n in places
-    )
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_bits_streams_and_cycles_of_random_verified_programs(block: int) -> None:
+    """Over all blocks, each instruction with each type, target type and saturation is in at least 50 programs."""
+    size = PROGRAMS // BLOCKS
+    compared, covered = run(range(block * size, (block + 1) * size))
+    assert compared > 10 * size
+    assert {k: covered[k] for k in every_key() if covered[k] < -(-LEAST // BLOCKS)} == {}
 
 
-def agree(program: Program, seed: int, kernel_type: Any) -> None:
-    """Fail unless both emulators agree. The kernel runs twice: nothing of the first run shows in the second."""
-    certificate = verify(program)
-    inputs = random_inputs(seed, program)
-    reference = ReferenceInterpreter(program)
-    expected, trace = reference.run(inputs)
-    kernel = kernel_type(program, threads=1 + seed % 2)
-    kernel.run(random_inputs(seed + 1, program))
-    outputs, jit_trace = kernel.run(inputs)
-    found = differences(reference.final_memory, kernel.final_memory)
-    assert not found, f"seed {seed}: reference, JIT: {found}"
-    assert trace == jit_trace
-    assert trace.cycles == certificate.cycles
-    for name, values in expected.items():
-        assert outputs[name].dtype == values.dtype
-        assert outputs[name].tobytes() == values.tobytes(), f"seed {seed}: output {name}"
-
-
-@pytest.mark.parametrize("block", range(SEEDS // BLOCK))
-def test_bits_and_cycles_of_random_verified_programs(block: int, kernel_type: Any) -> None:
-    for seed in range(block * BLOCK, (block + 1) * BLOCK):
-        agree(random_program(seed, TINY), seed, kernel_type)
+def test_the_keys_are_those_of_the_registry() -> None:
+    """Nothing that a program can contain is left out of what the sweep counts."""
+    single_chip = {n for n, cls in REGISTRY.items() if cls.unit != "C2C" and not cls.word_only}
+    assert {name for name, *_ in every_key()} == single_chip
+    assert set().union(*(keys(swept(seed)) for seed in range(0, 640, 64))) <= every_key()
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_bits_and_cycles_on_other_chips(seed: int, kernel_type: Any) -> None:
-    agree(random_program(seed, varied_chip(seed, TINY)), seed, kernel_type)
+def test_bits_and_cycles_on_other_chips(seed: int) -> None:
+    agree(random_program(seed, varied_chip(seed, TINY)), seed, deep=seed % 2 == 0)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_bits_and_cycles_of_changed_programs_that_the_verifier_accepts(
-    seed: int, kernel_type: Any
-) -> None:
-    program, rng = random_program(SEEDS + seed, TINY), np.random.RandomState(seed)
+def test_bits_and_cycles_of_changed_programs_that_the_verifier_accepts(seed: int) -> None:
+    program, rng = random_program(200 + seed, TINY), np.random.RandomState(seed)
     changed = [mutant(program, rng) for _ in range(6)]
     for candidate in changed:
         if not verify(candidate, collect=True):
-            agree(candidate, seed, kernel_type)
+            agree(candidate, seed)
+
+
+def test_probes_see_nearly_every_value() -> None:
+    """All but what leaves outward beyond the outermost slice, or would pass the next slice after the program's end."""
+    seen = put = 0
+    for seed in range(1, 40):
+        program = swept(seed)
+        end = verify(program).cycles - program.machine.timing("stagger")
+        seen += sum(p.count for p in taps(program, end))
+        for i, burst in enumerate(program.bursts):
+            planes = sum(n for _, n in effects_of(program.machine, program.instruction(i)).puts)
+            put += planes * int(burst["count"])
+    assert seen > 0.9 * put
+
+
+def test_a_probe_shows_another_value() -> None:
+    """A constant changed in one bit changes what some probe of the stream that carries it sees."""
+    program = swept(1)
+    data = program.data.copy()
+    data[0, 0] ^= 1
+    inputs = random_inputs(1, program)
+    probes = taps(program, verify(program).cycles - program.machine.timing("stagger"))
+    memories = []
+    for candidate in (program, replace(program, data=data)):
+        kernel = Kernel(Probed(candidate, probes).whole)
+        kernel.run(inputs)
+        memories.append(kernel.final_memory[:, program.machine.words :].copy())
+    assert (memories[0] != memories[1]).any()
