@@ -41,15 +41,15 @@ class Recorder(ReferenceInterpreter):
     def __init__(self, program: Program, probes: list[Probe]) -> None:
         super().__init__(program)
         self.probes = probes
-        self.due: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.awaited: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         for number, p in enumerate(probes):
             for k in range(p.count):
-                self.due[p.cycle + k * p.interval].append((number, k))
+                self.awaited[p.cycle + k * p.interval].append((number, k))
         self.seen: dict[tuple[int, int], Bytes] = {}
 
     def _land(self) -> None:
         super()._land()
-        for number, k in self.due.get(self.cycle, ()):
+        for number, k in self.awaited.get(self.cycle, ()):
             probe = self.probes[number]
             position = self.machine.queue_positions[probe.slice]
             self.seen[number, k] = self.streams.get(probe.stream, 1, position, 0)[0]
