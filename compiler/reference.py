@@ -103,8 +103,9 @@ def _divide(a: Array, b: Array) -> Array:
     if a.dtype.kind == "f":
         return np.asarray(a / b)
     safe = np.where(b == 0, b.dtype.type(1), b)
-    quotient = np.sign(a) * np.sign(safe) * (np.abs(a) // np.abs(safe))
-    return np.asarray(np.where(b == 0, 0, quotient).astype(a.dtype))
+    quotient = a // safe
+    down = (a % safe != 0) & ((a < 0) != (safe < 0))  # numpy rounds towards minus infinity
+    return np.asarray(np.where(b == 0, 0, quotient + down).astype(a.dtype))
 
 
 def _power(a: Array, b: Array) -> Array:

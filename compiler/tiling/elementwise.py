@@ -108,7 +108,9 @@ def power(args: Args, attrs: Mapping[str, Any]) -> Expr:
     return reciprocal(power_of) if exponent < 0 else power_of
 
 
-POWERS: Final = (0.5, -0.5, 1.0, 2.0, 3.0, 4.0, -1.0, -2.0)
+CHAINED: Final = (1.0, 2.0, 3.0, 4.0)
+"""Exponents that are multiplications alone, on any type."""
+POWERS: Final = (0.5, -0.5, *CHAINED, -1.0, -2.0)
 
 
 def is_inf(args: Args, attrs: Mapping[str, Any]) -> Expr:
@@ -165,3 +167,6 @@ RULES: Final[dict[str, Rule]] = {
     "Identity": lambda a, _: a[0],
 }
 """Op name to its expression, given operand expressions already aligned to the result."""
+
+FUNCTIONS: Final = frozenset({"Exp", "Tanh", "Div", "Sqrt", "Reciprocal", "Sigmoid", "Erf", "Gelu"})
+"""Whose expressions are in f32: what they take of fp16 is widened before, and their results are rounded after."""

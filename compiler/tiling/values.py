@@ -19,8 +19,8 @@ from compiler.tiling.context import (
     lane_axis,
     row_dims,
 )
-from compiler.tiling.elementwise import POWERS, RULES
-from compiler.tiling.expr import Expr, Leaf, Value, size
+from compiler.tiling.elementwise import CHAINED, FUNCTIONS, POWERS, RULES
+from compiler.tiling.expr import Expr, Imm, Leaf, Value, convert, imm, size
 from isa.errors import InputError
 from isa.instruction import DType
 
@@ -99,10 +99,26 @@ def _expression(ctx: Context, node: Node, layout: Layout) -> Value:
     args = [aligned(ctx, name, out, layout) for name in names]
     rows = math.prod(row_dims(out, layout))
     exprs = [_bounded(ctx, a, rows, node) for a in args]
-    result = Value(RULES[node.op](tuple(exprs), attrs), rows, columns(out, layout))
+    function = node.op in FUNCTIONS or attrs.get("exponent", 1.0) not in CHAINED
+    if function:
+        exprs = [_wide(ctx, e, node) for e in exprs]
+    expr = RULES[node.op](tuple(exprs), attrs)
+    if function:
+        expr = convert(expr, ctx.dtype(tensor))
+    result = Value(expr, rows, columns(out, layout))
     if tensor in ctx.named or ctx.uses[tensor] > 1:
         return written(ctx, tensor, result, row_dims(out, layout), layout)
     return result
+
+
+def _wide(ctx: Context, expr: Expr, node: Node) -> Expr:
+    """A function's operand as f32: fp16 ones are widened, others refused."""
+    if not expr.dtype.is_float:
+        kind = expr.dtype.name.lower()
+        raise ctx.unsupported(node, f"there is no {node.op} on {kind}; cast it to float before")
+    if isinstance(expr, Imm) and expr.dtype is DType.F16:
+        return imm(np.array([expr.bits], "<u4").view("<f2")[0])
+    return convert(expr, DType.F32)
 
 
 def _bounded(ctx: Context, arg: Value, rows: int, node: Node) -> Expr:

@@ -60,7 +60,12 @@ def _mean(call: Call) -> None:
 def _pow(call: Call) -> None:
     base, exponent = call.inputs
     wanted = call.builder.dtype(base)
-    if call.builder.dtype(exponent) is not wanted:
+    given = call.builder.dtype(exponent)
+    if given is not wanted:
+        if given.is_float and not wanted.is_float:
+            value = call.builder.uniform(exponent)
+            if value is None or not value.is_integer():
+                raise UnsupportedError("integers to powers that are not one whole constant")
         exponent = call.emit("Cast", [exponent], to=wanted.value)
     if call.builder.uniform(exponent) == 2 and call.builder.tensors[exponent].size == 1:
         call.done("Mul", [base, base])
