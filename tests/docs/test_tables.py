@@ -9,6 +9,7 @@ from pathlib import Path
 
 import isa.errors
 from isa.errors import TspcError
+from isa.instruction import REGISTRY
 from isa.machine import load_chip
 from isa.verify import RULES
 from tests.docs.pages import ROOT, cells, table
@@ -44,6 +45,15 @@ def test_rules_of_the_verifier() -> None:
     lines = ["| rule | demands |", "| --- | --- |"]
     lines += [f"| TSP{number} | {text} |" for number, text in sorted(RULES.items())]
     assert table(ROOT / "docs" / "verifier.md", "rule") == lines
+
+
+def test_every_instruction_is_held_against_the_published_table() -> None:
+    rows = [cells(line) for line in table(ROOT / "docs" / "machine.md", "published")[2:]]
+    named = [name.strip("`") for row in rows for name in row[1].split()]
+    assert sorted(named) == sorted(REGISTRY)
+    (extensions,) = (row[1] for row in rows if row[0] == "none")
+    marked = [name for name, cls in REGISTRY.items() if cls.extension]
+    assert sorted(name.strip("`") for name in extensions.split()) == sorted(marked)
 
 
 def constants(tree: ast.Module) -> dict[str, int]:
