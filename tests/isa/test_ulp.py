@@ -15,7 +15,7 @@ CASES = [pytest.param(cls, dtype, id=f"{cls.mnemonic}-{dtype.name}") for cls, dt
 def test_every_function_that_is_not_correctly_rounded_states_its_error() -> None:
     assert {cls.mnemonic for cls, _ in rounded()} == TRUTHS.keys()
     for cls, dtype in rounded():
-        assert dtype in cls.types
+        assert dtype in getattr(cls, "types", ())
 
 
 @pytest.mark.parametrize(("cls", "dtype"), CASES)
