@@ -8,6 +8,9 @@ from isa.instruction import DType, Instruction, Source, SourceKind
 from isa.ops import icu, mem, sxm, vxm
 from tests.emulator.random_source import Maker
 
+STRIDES = (0, 0, 1, -1, 2, 7)
+"""Of gathers and scatters, by which their range moves on."""
+
 
 def interleaved_rewrite(make: Maker) -> bool:
     """Words are written in even cycles and read in odd ones, by two bursts that overlap: old and new values alternate."""
@@ -92,7 +95,7 @@ def _range(make: Maker, cycle: int) -> tuple[int, int, int] | None:
     edge = make.machine["mem.words"] - int(make.rng.randint(1, 6))
     base = edge if defined[edge] and make.rng.rand() < 0.3 else int(make.rng.choice(bases))
     length = int(np.argmin(np.append(defined[base:], False)))
-    return slice_, base, int(make.rng.randint(length))
+    return slice_, base, int(make.rng.randint(min(length, 1 + make.rng.randint(length))))
 
 
 def _indices(
@@ -120,7 +123,8 @@ def gather(make: Maker) -> bool:
     if not _indices(make, indices, here, cycle, count, interval):
         return False
     instr = mem.Gather(base, limit, indices, out)
-    placed = make.board.place(slice_, cycle, instr, count, interval, shorten=True)
+    stride = int(make.rng.choice(STRIDES))
+    placed = make.board.place(slice_, cycle, instr, count, interval, stride, shorten=True)
     landing = cycle + machine.timing("mem_gather")
     return bool(placed) and make.store(out, 1, here, landing, placed, interval)
 
@@ -142,7 +146,8 @@ def scatter(make: Maker) -> bool:
     if not make.supply(data, DType.I8, here, cycle, count, interval):
         return False
     instr = mem.Scatter(base, limit, indices, data)
-    return bool(make.board.place(slice_, cycle, instr, count, interval, shorten=True))
+    stride = int(make.rng.choice(STRIDES))
+    return bool(make.board.place(slice_, cycle, instr, count, interval, stride, shorten=True))
 
 
 def _exchange_instruction(make: Maker, src: int, dst: int) -> Instruction:
@@ -152,10 +157,11 @@ def _exchange_instruction(make: Maker, src: int, dst: int) -> Instruction:
     return (
         sxm.Shift(src, dst, int(rng.randint(-lanes - 2, lanes + 3))),
         sxm.Permute(src, dst, 0),
+        sxm.Permute(src, dst, 0),
         sxm.Distribute(src, dst, low, high, int(rng.randint(1 << 16))),
         sxm.Rotate(src, dst, int(rng.randint(width))),
         sxm.Transpose(src - src % width, dst - dst % width),
-    )[rng.randint(5)]
+    )[rng.randint(6)]
 
 
 def exchange(make: Maker) -> bool:

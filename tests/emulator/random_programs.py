@@ -222,8 +222,8 @@ GADGETS: Final[tuple[tuple[Callable[[Maker], bool], int], ...]] = (
     (memory_loop, 1),
     (gather, 3),
     (scatter, 3),
-    (exchange, 5),
-    (queue_control, 1),
+    (exchange, 7),
+    (queue_control, 2),
     (matrix_passes, 4),
 )
 """What a program is made of besides VXM variants, and how many of each are tried."""
