@@ -35,7 +35,8 @@ def test_a_chip_without_an_extension_refuses_it(mnemonic: str, tsp1: Machine) ->
     facts[name] = Fact(False, "extension")
     (refusal,) = verify(replace(program, machine=Machine(tuple(sorted(facts.items())))), True)
     assert refusal.number == 323
-    assert f"this chip is without the extension {name}" in refusal.message
+    assert "extension" in refusal.message
+    assert f"({name})" in refusal.message
 
 
 def test_the_chip_file_names_every_extension(tsp1: Machine) -> None:
