@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from isa.instruction import BY_OPCODE, Bytes, DType, Kind, SourceKind
+from isa.instruction import BY_OPCODE, Bytes, DType, Source, SourceKind
 from isa.machine import Machine
 from isa.ops.mxm import Activation, PlaneState
 from isa.ops.vxm import VxmInstruction
@@ -25,12 +25,14 @@ from isa.program import decode_args
 class Effects:
     """Stream groups that one dispatch reads and puts; ``products``: it accumulates.
 
-    A sample is ``(first stream, planes, delay)``: what passed so many cycles before the dispatch; a put ``(first, planes)``.
+    A sample is ``(first stream, planes, delay)``: what passed so many cycles before the dispatch; a put ``(first, planes)``;
+    of ``alus`` each is ``(ALU, delay)``.
     """
 
     samples: tuple[tuple[int, int, int], ...]
     puts: tuple[tuple[int, int], ...]
     products: bool
+    alus: tuple[tuple[int, int], ...] = ()
 
     @property
     def reads(self) -> tuple[tuple[int, int], ...]:
@@ -51,6 +53,7 @@ class _Notes:
         self.plane.enabled = np.zeros(machine.lanes, np.bool_)
         self.samples: list[tuple[int, int, int]] = []
         self.puts: list[tuple[int, int]] = []
+        self.alus: list[tuple[int, int]] = []
         self.accumulates = False
 
     def stream(self, stream: int, planes: int, delay: int = 0) -> Bytes:
@@ -58,6 +61,7 @@ class _Notes:
         return np.zeros((planes, self.machine.lanes), np.uint8)
 
     def alu(self, index: int, planes: int, delay: int = 0) -> Bytes:
+        self.alus.append((index, delay))
         return np.zeros((planes, self.machine.lanes), np.uint8)
 
     def put(self, stream: int, data: Bytes) -> None:
@@ -92,7 +96,7 @@ class _Notes:
 def _observed(machine: Machine, opcode: int, args: tuple[int, ...]) -> Effects:
     notes = _Notes(machine)
     decode_args(opcode, args).execute(notes)
-    return Effects(tuple(notes.samples), tuple(notes.puts), notes.accumulates)
+    return Effects(tuple(notes.samples), tuple(notes.puts), notes.accumulates, tuple(notes.alus))
 
 
 def effects(machine: Machine, opcode: int, args: Sequence[int]) -> Effects:
@@ -244,24 +248,31 @@ class Arrivals:
 
         A VXM source that states a delay counts from then on. Raises ``ArrivalError``.
         """
-        instr, position = decode_args(opcode, args), self.machine.queue_positions[queue]
-        found: list[tuple[int, int]] = []
-        if isinstance(instr, VxmInstruction):
-            places = [i for i, o in enumerate(instr.operands) if o.kind is Kind.SOURCE]
-            named = {o.name: i for i, o in enumerate(instr.operands)}
-            places = [named[n] for n in "abc"[: instr.arity]]
-            for n, (place, source) in enumerate(zip(places, instr.sources, strict=True)):
+        position = self.machine.queue_positions[queue]
+        if issubclass(BY_OPCODE[opcode], VxmInstruction):
+            found: list[tuple[int, int]] = []
+            for place, source, planes in _sources(opcode, tuple(int(v) for v in args)):
                 if source.kind is SourceKind.STREAM:
-                    planes = instr.source_dtype(n).planes
                     cycle = self.stream(source.index, planes, position)
-                elif source.kind is SourceKind.ALU:
-                    cycle = self.alu(source.index)
                 else:
-                    continue
+                    cycle = self.alu(source.index)
                 found.append((-1, cycle + source.delay) if source.delay else (place, cycle))
             return found
         seen = effects(self.machine, opcode, args)
-        found += [(-1, self.stream(s, n, position)) for s, n in seen.reads]
+        found = [(-1, self.stream(s, n, position)) for s, n in seen.reads]
         if seen.products:
             found.append((-1, self.products(queue)))
         return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _sources(opcode: int, args: tuple[int, ...]) -> tuple[tuple[int, Source, int], ...]:
+    """Operand index, source and byte planes of what a VXM instruction takes from streams and ALUs."""
+    instr = decode_args(opcode, args)
+    assert isinstance(instr, VxmInstruction)
+    named = {o.name: i for i, o in enumerate(instr.operands)}
+    return tuple(
+        (named[name], source, instr.source_dtype(n).planes)
+        for n, (name, source) in enumerate(zip("abc"[: instr.arity], instr.sources, strict=True))
+        if source.kind in (SourceKind.STREAM, SourceKind.ALU)
+    )

@@ -6,27 +6,28 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from isa.assembly.advice import form_of, nearest, queues_for
 from isa.assembly.author import Author
-from isa.assembly.bind import bind
+from isa.assembly.bind import bound
 from isa.assembly.blocks import Blocks
 from isa.assembly.directives import DirectiveError, Surroundings
 from isa.assembly.dispatching import Dispatcher
 from isa.assembly.errors import AssemblyError, AssemblyErrors
 from isa.assembly.expressions import ExpressionError
 from isa.assembly.lines import Directive, Dispatch, Word, parse_fast, parse_line
-from isa.assembly.names import UNKNOWN, Meaning, Row, Scope
+from isa.assembly.names import SAID, UNKNOWN, Meaning, Row, Scope
+from isa.assembly.ports import Contract
 from isa.assembly.render import WrittenError, all_canonical
 from isa.assembly.sources import Source, StopError
 from isa.assembly.symbols import symbols_entry
 from isa.assembly.syntax import BindError, number
 from isa.assembly.written import Canonical, take_apart
-from isa.instruction import MAX_OPERANDS, REGISTRY
+from isa.instruction import REGISTRY
 from isa.machine import Machine
 from isa.program import BURST, Line, Program, burst_order
 
@@ -40,18 +41,9 @@ _REPEAT: Final = {o.name: o.limits for o in REGISTRY["repeat"].operands}
 class _WordError(Exception):
     """A word of a line is wrong."""
 
-    def __init__(self, code: int, message: str, word: Word | None = None) -> None:
+    def __init__(self, code: int, message: str, word: Word | None = None, hint: str = "") -> None:
         super().__init__(message)
-        self.code, self.message, self.word = code, message, word
-
-
-@lru_cache(maxsize=1 << 14)
-def _bound(
-    mnemonic: str, positional: tuple[str, ...], results: tuple[str, ...], machine: Machine
-) -> tuple[int, ...]:
-    """``bind``, padded to a burst's width; texts repeat a lot."""
-    args = bind(mnemonic, positional, results, machine)
-    return args + (0,) * (MAX_OPERANDS - len(args))
+        self.code, self.message, self.word, self.hint = code, message, word, hint
 
 
 def _number(word: Word, what: str, limits: tuple[int, int], default: int) -> int:
@@ -64,7 +56,9 @@ def _number(word: Word, what: str, limits: tuple[int, int], default: int) -> int
         raise _WordError(RANGE, str(error), word) from None
     if not limits[0] <= value <= limits[1]:
         message = f"{what} {value} is outside {limits[0]} .. {limits[1]}"
-        raise _WordError(RANGE, message, word)
+        raise _WordError(
+            RANGE, message, word, f"the nearest is {min(max(value, limits[0]), limits[1])}"
+        )
     return value
 
 
@@ -88,13 +82,15 @@ class _Queues:
         queue = self.numbers.get(d.queue.text)
         if queue is None:
             message = f"{self.machine.name} has no queue {d.queue.text}"
-            raise _WordError(QUEUE, message, d.queue)
+            hint = nearest(d.queue.text, self.numbers, queues_for(d.mnemonic, self.machine))
+            raise _WordError(QUEUE, message, d.queue, hint)
         cls = REGISTRY[d.mnemonic]
         kind = self.machine.queue_kinds[queue]
         role = (queue - self.machine.mxm_queue) % 3 if kind == "MXM" else -1
         if cls.unit not in ("ICU", kind) or (cls.role >= 0 and cls.role != role):
             wanted = f"{cls.unit} queue" + (f" of role {cls.role}" if cls.role >= 0 else "")
-            raise _WordError(QUEUE, f"{d.mnemonic} belongs on a {wanted}", d.queue)
+            hint = queues_for(d.mnemonic, self.machine)
+            raise _WordError(QUEUE, f"{d.mnemonic} belongs on a {wanted}", d.queue, hint)
         args = self._bind(d)
         if cls.word_only:
             self._control(d, queue, args)
@@ -120,13 +116,13 @@ class _Queues:
         other, first = self.taken.setdefault((queue, cycle), (port, line))
         if first is not line and {other, port} != {"read", "write"}:
             message = f"{d.queue.text} already dispatches in cycle {cycle}: line {first.number}"
-            raise _WordError(MISUSE, message, d.cycle)
+            raise _WordError(MISUSE, message, d.cycle, "dispatch it in another cycle")
 
     def _bind(self, d: Dispatch) -> tuple[int, ...]:
         positional = tuple(w.text for w in d.positional)
         results = tuple(w.text for w in d.results)
         try:
-            return _bound(d.mnemonic, positional, results, self.machine)
+            return bound(d.mnemonic, positional, results, self.machine)
         except BindError as error:
             words = [*d.positional, *d.results]
             word = words[error.index] if error.index < len(words) else None
@@ -136,12 +132,15 @@ class _Queues:
         """``nop`` and ``repeat``, which shape the queue's other lines."""
         if any(w.text for w in (d.cycle, d.times, d.interval, d.stride, d.node)):
             message = f"{d.mnemonic} stands for itself: no cycle, no repetition, no node"
-            raise _WordError(MISUSE, message)
+            raise _WordError(MISUSE, message, hint=f"{d.queue.text}: {d.mnemonic} ... alone")
         if d.mnemonic == "nop":
             self.free[queue] = self.free.get(queue, 0) + args[0]
             return
         if queue not in self.last:
-            raise _WordError(MISUSE, "nothing in this queue to repeat", d.queue)
+            hint = (
+                "it repeats the line of its queue above it; or write x4 /1 +1 behind an instruction"
+            )
+            raise _WordError(MISUSE, "nothing in this queue to repeat", d.queue, hint)
         index = self.last.pop(queue)
         count, interval, stride = args[:3]
         if count < 1:
@@ -163,6 +162,8 @@ class Assembler:
         self.errors: dict[tuple[object, ...], AssemblyError] = {}
         self.author = Author(lambda: self.around.machine, given)
         self.noted = 0
+        self.calls: list[Contract] = []
+        self.scope = Scope()
         self._dispatcher: Dispatcher | None = None
 
     def names(self, scope: Scope) -> Meaning:
@@ -189,7 +190,7 @@ class Assembler:
             self.note(inner.code, inner.message, source, error.column, inner.hint)
         except (DirectiveError, _WordError) as error:
             column = error.word.column if error.word else 0
-            self.note(error.code, error.message, source, column)
+            self.note(error.code, error.message, source, column, error.hint)
 
     def _quick(self, statement: Dispatch, source: Source) -> bool:
         """Take a dispatch without its columns; False where something is wrong with it."""
@@ -218,7 +219,10 @@ class Assembler:
     def dispatcher(self) -> Dispatcher:
         """Who turns authors' dispatches into canonical ones."""
         if self._dispatcher is None:
-            self._dispatcher = Dispatcher(self.around.machine, self._dispatch, self._queues().rows)
+            rows = self._queues().rows
+            self._dispatcher = Dispatcher(
+                self.around.machine, self._dispatch_quickly, self._dispatch, rows
+            )
         return self._dispatcher
 
     def dispatches(self) -> tuple[list[Row], list[Source]]:
@@ -226,6 +230,14 @@ class Assembler:
         queues = self._queues()
         queues.last.clear()
         return queues.rows, queues.lines
+
+    def _dispatch_quickly(self, line: str, source: Source) -> Row | None:
+        """Take a canonical dispatch, if it is right."""
+        statement = parse_fast(line)
+        if isinstance(statement, Dispatch) and all_canonical(statement):
+            with suppress(_WordError):
+                return self._queues().take(statement, source)
+        return None
 
     def _dispatch(self, line: Canonical, source: Source) -> Row | None:
         """Take a canonical dispatch; errors get the author's columns."""
@@ -237,7 +249,7 @@ class Assembler:
             self.note(error.number, error.message, source, line.column(error.column), error.hint)
         except _WordError as error:
             column = line.column(error.word.column) if error.word else 0
-            self.note(error.code, error.message, source, column)
+            self.note(error.code, error.message, source, column, error.hint)
         return None
 
     def _queues(self) -> _Queues:
@@ -250,6 +262,8 @@ class Assembler:
     ) -> None:
         """Note an error; the same one of the same line, met again in a loop, is noted once."""
         self.noted += 1
+        if code == SAID and self.errors:
+            return
         error = AssemblyError(
             code,
             message,
@@ -257,7 +271,7 @@ class Assembler:
             column=column,
             text=source.text,
             where=source.where,
-            hint=hint,
+            hint=hint or form_of(source.text),
             trace=source.trace,
         )
         self.errors.setdefault((source.where, source.number, column, code), error)
@@ -266,7 +280,7 @@ class Assembler:
         try:
             return what()
         except DirectiveError as error:
-            self.note(error.code, error.message, last._replace(text=""))
+            self.note(error.code, error.message, last._replace(text=""), hint=error.hint)
             return None
 
     def _filled(self) -> None:
@@ -285,8 +299,8 @@ class Assembler:
                 self.around.row_count += len(rows)
 
     def _meta(self) -> tuple[tuple[str, str], ...]:
-        labels = self._dispatcher.labels if self._dispatcher else {}
-        known = symbols_entry(labels.values(), self.author.tensors.values())
+        labels = self._dispatcher.labels if self._dispatcher else []
+        known = symbols_entry(labels, self.author.tensors.values(), self.scope.own, self.calls)
         return (*self.around.meta, *([known] if known else []))
 
     def run(self, text: str, folder: str | os.PathLike[str] | None) -> Program:
@@ -294,7 +308,7 @@ class Assembler:
         root = None if folder is None else Path(folder)
         lines = [Source(t, n, self.where, root) for n, t in enumerate(text.split("\n"), 1)]
         with suppress(StopError):
-            Blocks(self, root).run(lines, Scope())
+            Blocks(self, root).run(lines, self.scope)
         return self.program(lines[-1])
 
     def program(self, last: Source) -> Program:
@@ -306,9 +320,11 @@ class Assembler:
         nodes = tuple(around.nodes) or ("",)
         for row, source in zip(rows, at, strict=True):
             if row[2] >= len(nodes):
-                self.note(RANGE, f"node {row[2]} of {len(nodes)}", source)
+                hint = f'.node {row[2]} "name" defines it, behind those before it'
+                self.note(RANGE, f"node {row[2]} of {len(nodes)}", source, hint=hint)
         for name in sorted(set(self.author.given) - self.author.parameters):
-            self.note(UNKNOWN, f"no .param {name}", last._replace(text=""))
+            hint = nearest(name, self.author.parameters, "-D gives a value to a .param of the text")
+            self.note(UNKNOWN, f"no .param {name}", last._replace(text=""), hint=hint)
         if self.errors:
             found = list(self.errors.values())
             main = [e for e in found if e.place == self.where]

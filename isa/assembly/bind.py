@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from isa.assembly.syntax import BindError, immediate_bits, number, parse_value, text_order
-from isa.instruction import REGISTRY, Instruction, Kind
+from isa.instruction import MAX_OPERANDS, REGISTRY, Instruction, Kind
 from isa.machine import Machine
 from isa.ops.vxm import VxmInstruction
 
@@ -44,6 +45,15 @@ def bind(
     if marks:
         _bind_immediate(cls, args, [(at, n, positional[at][1:]) for at, n in marks])
     return tuple(args)
+
+
+@lru_cache(maxsize=1 << 14)
+def bound(
+    mnemonic: str, positional: tuple[str, ...], results: tuple[str, ...], machine: Machine
+) -> tuple[int, ...]:
+    """``bind``, padded to a burst's width; texts repeat a lot."""
+    args = bind(mnemonic, positional, results, machine)
+    return args + (0,) * (MAX_OPERANDS - len(args))
 
 
 def _parse(i: int, cls: type[Instruction], text: str, machine: Machine, at: int) -> int:

@@ -55,6 +55,8 @@ class Blocks:
     macros: dict[str, Macro] = field(default_factory=dict)
     expanded: int = 0
     kernels: Kernels = field(init=False)
+    _open: list[tuple[Path, str]] = field(default_factory=list)
+    """The files being included, outermost first."""
 
     def __post_init__(self) -> None:
         self.kernels = Kernels(self.lines, self.run)
@@ -269,6 +271,7 @@ class Blocks:
             if not isinstance(name, str):
                 raise ExpressionError("unexpected form", code=FILE, hint='.include "file.asm"')
             path = inside(self.root, _joined(self.root, source.folder, name))
+            self._no_cycle(path, name)
             if path.stat().st_size > MOST_BYTES:
                 raise ExpressionError(f"{name!r} is larger than {MOST_BYTES} bytes", code=LIMIT)
             text = path.read_bytes().decode("utf-8")
@@ -281,7 +284,17 @@ class Blocks:
         shown = str(PurePosixPath(source.where).parent / name) if source.where else name
         trace = (f"included at {place(source)}", *source.trace)
         inner = [Source(t, n, shown, path.parent, trace) for n, t in enumerate(text.split("\n"), 1)]
+        self._open.append((path, name))
         self.run(inner, scope, depth + 1)
+        self._open.pop()
+
+    def _no_cycle(self, path: Path, name: str) -> None:
+        """Raise ``ExpressionError`` where a file is included while it is being read."""
+        files, names = [f for f, _ in self._open], [n for _, n in self._open]
+        if path in files:
+            way = " -> ".join([*names[files.index(path) :], name])
+            hint = "take what both need into a third file"
+            raise ExpressionError(f"{name!r} includes itself: {way}", code=FILE, hint=hint)
 
 
 def _joined(root: Path | None, folder: Path | None, name: str) -> str:

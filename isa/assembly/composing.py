@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from isa.arrival import ArrivalError, Arrivals
-from isa.assembly.ports import Contract, Port, Use, apart, cycles_text, plural
+from isa.assembly.ports import Contract, Port, Use, apart, plural, span_text
 from isa.assembly.sources import place
 from isa.machine import Machine
 
@@ -83,4 +83,4 @@ def _common(first: Contract, second: Contract) -> list[tuple[Use, Use]]:
 
 
 def _span(use: Use) -> str:
-    return cycles_text(range(use.first, use.end))
+    return span_text(use.first, use.end)

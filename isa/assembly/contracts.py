@@ -14,10 +14,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from isa.assembly.advice import FORMS
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
 from isa.assembly.lines import Word
 from isa.assembly.names import Meaning
-from isa.assembly.ports import Contract, Port, Use
+from isa.assembly.ports import FARTHEST, Contract, Port, Use
 from isa.assembly.render import WrittenError, interpolated, suffix, value_of, whole
 from isa.assembly.sources import Source
 from isa.assembly.tensors import Tensor
@@ -31,11 +32,6 @@ _HEAD: Final = re.compile(r"\s*\.(in|out|uses)\b\s*")
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 _LOOSE: Final = re.compile(r"(?<=\s)x\s+(?=[0-9({])")
 _TYPES: Final = {t.name.lower(): t for t in DType}
-_FORMS: Final = {
-    "in": ".in x: W0 f32 @t at VXM x128",
-    "out": ".out y: E4 f32 @t+6 at VXM x128",
-    "uses": ".uses VXM_0, VXM_8..VXM_11 @t..t+128",
-}
 
 
 def wrong(message: str, column: int, hint: str = "") -> WrittenError:
@@ -77,7 +73,7 @@ class Clauses:
         return port
 
     def _port(self, kind: str, rest: Word, line: Source, names: Meaning) -> Port:
-        form, colon = _FORMS[kind], find(rest.text, 0, ":")
+        form, colon = FORMS[kind], find(rest.text, 0, ":")
         name = rest.text[:colon].strip()
         parts = words(tight(rest.text[colon + 1 :]), rest.column + colon + 1)
         if not _NAME.fullmatch(name) or not parts:
@@ -123,15 +119,17 @@ class Clauses:
         if at < len(rest.text):
             low, dots, high = rest.text[at + 1 :].partition("..")
             if not dots:
-                raise wrong("unexpected form", rest.column + at, _FORMS["uses"])
+                raise wrong("unexpected form", rest.column + at, FORMS["uses"])
             column = rest.column + at + 1
             cycles = (
                 whole(low, column, names),
                 whole(high, column + len(low) + 2, names),
             )
+            if max(map(abs, cycles)) > FARTHEST:
+                raise wrong(f"cycles {cycles[0]} .. {cycles[1]}", column, FORMS["uses"])
         for word in split(rest.text[:at].rstrip(), rest.column):
             if not word.text:
-                raise wrong("unexpected form", rest.column, _FORMS["uses"])
+                raise wrong("unexpected form", rest.column, FORMS["uses"])
             self.uses.append((self._queues(word, names), cycles, word))
 
     def _queues(self, word: Word, names: Meaning) -> list[int]:
@@ -143,7 +141,7 @@ class Clauses:
         last = _queues(Word(high, word.column + len(low) + 2), names)
         kinds = names.machine.queue_kinds
         if found[0] > last[-1] or kinds[found[0]] != kinds[last[-1]]:
-            raise wrong(f"{word.text} is no range of queues", word.column, _FORMS["uses"])
+            raise wrong(f"{word.text} is no range of queues", word.column, FORMS["uses"])
         return list(range(found[0], last[-1] + 1))
 
     def contract(self) -> Contract:
@@ -177,7 +175,7 @@ def _queues(word: Word, names: Meaning) -> list[int]:
     if isinstance(found, Tensor):
         return [slice_ for slice_, _ in found.places]
     if not isinstance(found, Unit):
-        raise wrong(f"{describe(found)} is no unit", word.column, _FORMS["uses"])
+        raise wrong(f"{describe(found)} is no unit", word.column, FORMS["uses"])
     if found.name in machine.queue_names:
         return [machine.queue_names.index(found.name)]
     return unit_queues(found, machine)

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from isa.assembly.advice import FORMS, nearest
 from isa.assembly.lines import Directive, Word
 from isa.assembly.syntax import number
 from isa.errors import InputError
@@ -27,9 +28,9 @@ _FIRST: Final = ("chip", "fact")
 class DirectiveError(Exception):
     """Word ``word`` of a directive (None: the whole) is wrong."""
 
-    def __init__(self, code: int, message: str, word: Word | None = None) -> None:
+    def __init__(self, code: int, message: str, word: Word | None = None, hint: str = "") -> None:
         super().__init__(message)
-        self.code, self.message, self.word = code, message, word
+        self.code, self.message, self.word, self.hint = code, message, word, hint
 
 
 def unquote(word: Word) -> str:
@@ -77,22 +78,28 @@ class Surroundings:
                 try:
                     self._machine = make_machine(dict(base.facts) | self.facts, "")
                 except InputError as error:
-                    raise DirectiveError(CHIP, error.message) from None
+                    field_ = error.message.removeprefix("unknown field ")
+                    hint = nearest(field_, dict(base.facts), FORMS["fact"])
+                    raise DirectiveError(CHIP, error.message, hint=hint) from None
             if self.given is not None and self._machine.abi_hash != self.given.abi_hash:
                 message = f"the text is for {self._machine.name}, not for {self.given.name}"
-                raise DirectiveError(CHIP, message)
+                raise DirectiveError(
+                    CHIP, message, hint="leave --chip out, or change .chip and .fact"
+                )
         return self._machine
 
     def take(self, directive: Directive) -> None:
         """Apply one directive; raises ``DirectiveError``."""
         if directive.name in _FIRST and self._machine is not None:
-            raise DirectiveError(CHIP, f".{directive.name} must stand before everything else")
+            message = f".{directive.name} must stand before everything else"
+            raise DirectiveError(CHIP, message, hint="move it to the first lines")
         getattr(self, f"_take_{directive.name}")([w for _, w in directive.words], directive)
 
     def _take_chip(self, words: Sequence[Word], _: Directive) -> None:
         names = sorted(p.stem for p in CHIPS.glob("*.toml"))
         if words[0].text not in names:
-            raise DirectiveError(CHIP, f"no preset {words[0].text!r}: {', '.join(names)}", words[0])
+            message = f"no preset {words[0].text!r}: {', '.join(names)}"
+            raise DirectiveError(CHIP, message, words[0], nearest(words[0].text, names))
         self.chip = load_chip(words[0].text)
 
     def _take_fact(self, words: Sequence[Word], directive: Directive) -> None:
@@ -114,7 +121,8 @@ class Surroundings:
 
     def _take_node(self, words: Sequence[Word], _: Directive) -> None:
         if integer(words[0]) != len(self.nodes):
-            raise DirectiveError(MISUSE, f"the next node is {len(self.nodes)}", words[0])
+            hint = "nodes are numbered from 0 in order"
+            raise DirectiveError(MISUSE, f"the next node is {len(self.nodes)}", words[0], hint)
         self.nodes.append(unquote(words[1]))
 
     def slice_of(self, word: Word) -> int:
@@ -122,7 +130,7 @@ class Surroundings:
         names = self.machine.queue_names[: 2 * self.machine.slices]
         if word.text not in names:
             message = f"{self.machine.name} has no slice {word.text}: {names[0]} .. {names[-1]}"
-            raise DirectiveError(PLACE, message, word)
+            raise DirectiveError(PLACE, message, word, nearest(word.text, names))
         return names.index(word.text)
 
     def _take_segment(self, words: Sequence[Word], _: Directive) -> None:
@@ -183,7 +191,8 @@ class Surroundings:
 
     def _take_piece(self, words: Sequence[Word], _: Directive) -> None:
         if self._last is None:
-            raise DirectiveError(MISUSE, ".piece must follow .input or .output")
+            hint = "put it below the tensor that it is a piece of"
+            raise DirectiveError(MISUSE, ".piece must follow .input or .output", hint=hint)
         place, address, plane, view, rows, columns, lane, *splat = words
         row, row_count = (integer(Word(n, rows.column), 0, 1 << 40) for n in rows.text.split("+"))
         column, width = (
@@ -215,5 +224,7 @@ class Surroundings:
             if first + count > len(data):
                 name = self.machine.queue_names[slice_]
                 message = f"segment {name}, {address:#06x} takes rows {first} .. {first + count - 1} of {len(data)} rows"
-                raise DirectiveError(PLACE, message)
+                raise DirectiveError(
+                    PLACE, message, hint="add .data or .fill for the rows that are missing"
+                )
         return np.array(self.segments, SEGMENT), data

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from isa.arrival import Arrivals
-from isa.assembly.bind import bind
+from isa.assembly.advice import nearest
+from isa.assembly.bind import bound
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
-from isa.assembly.lines import Word
+from isa.assembly.lines import NO_INSTRUCTION, Word
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
 from isa.assembly.render import WrittenError, interpolated, operand, suffix, suffix_order, whole
 from isa.assembly.sources import Source
 from isa.assembly.syntax import BindError, text_order
 from isa.assembly.tensors import WRONG, Tensor
 from isa.assembly.written import Canonical, Written, split
-from isa.instruction import BY_OPCODE, MAX_OPERANDS, REGISTRY
+from isa.instruction import BY_OPCODE, REGISTRY
 from isa.machine import Machine
 
 _SPREAD: Final = "stream"
@@ -33,14 +34,30 @@ class _Part(NamedTuple):
     suffixes: list[tuple[str, Word]]
 
 
+def _plain(part: _Part, mnemonic: str, time: str, positional: Sequence[str]) -> str:
+    """The canonical line."""
+    text = f"@{time} " if time else ""
+    text += f"{part.queue}: {mnemonic}"
+    if positional:
+        text += f" {', '.join(positional)}"
+    if part.results:
+        text += f" -> {', '.join([text for text, _ in part.results])}"
+    return " ".join([text, *(text for text, _ in part.suffixes)])
+
+
 @dataclass
 class Dispatcher:
-    """Turns authors' dispatches into canonical ones. ``take`` takes one and gives the burst, or None where it is wrong."""
+    """Turns authors' dispatches into canonical ones.
+
+    ``take`` takes one and gives the burst, or None where it is wrong, having said so; ``quick`` does the same from a text
+    alone, if it is right and has a cycle, and says nothing.
+    """
 
     machine: Machine
+    quick: Callable[[str, Source], Row | None]
     take: Take
     taken: list[Row]
-    labels: dict[str, Label] = field(default_factory=dict)
+    labels: list[Label] = field(default_factory=list)
     arrivals: Arrivals = field(init=False)
     _seen: int = 0
     _waiting: tuple[Word, Scope] | None = None
@@ -71,7 +88,7 @@ class Dispatcher:
             scope.define(word.text, label)
         except ExpressionError as error:
             raise WrittenError(error, word.column) from None
-        self.labels.setdefault(word.text, label)
+        self.labels.append(label)
 
     def _parts(self, written: Written, names: Meaning) -> list[_Part]:
         """One part for a queue's name, one a byte plane for a tensor's."""
@@ -111,9 +128,18 @@ class Dispatcher:
     ) -> list[_Part]:
         """The dispatches for the byte planes of (part of) a tensor; rows are walked unless the line says otherwise."""
         cls = REGISTRY.get(written.mnemonic.text)
-        if cls is None or cls.unit != "MEM":
+        if cls is None:
+            operation = written.mnemonic
+            hint = nearest(operation.text, REGISTRY, "read, write, gather, scatter")
+            missing = ExpressionError(
+                f"no instruction {operation.text!r}", code=NO_INSTRUCTION, hint=hint
+            )
+            raise WrittenError(missing, operation.column)
+        if cls.unit != "MEM":
             error = ExpressionError(
-                f"{written.mnemonic.text} is nothing that a memory does", code=WRONG
+                f"{written.mnemonic.text} is nothing that a memory does",
+                code=WRONG,
+                hint="read, write, gather, scatter",
             )
             raise WrittenError(error, written.mnemonic.column)
         row, count, chunk = self._rows(tensor, index, names, written.queue)
@@ -184,6 +210,8 @@ class Dispatcher:
         time = ""
         if written.time.text:
             time, positional = self._time(part, written, names)
+        if row := self.quick(_plain(part, written.mnemonic.text, time, positional), source):
+            return row
         line = Canonical()
         if time:
             line.add(f"@{time} ", Word("", written.time.column - 1))
@@ -234,12 +262,12 @@ class Dispatcher:
         queue = self.machine.queue_names.index(part.queue)
         if cls.unit not in ("ICU", self.machine.queue_kinds[queue]):
             return None
-        texts = [text for text, _ in part.positional], [text for text, _ in part.results]
+        positional, results = (tuple(t for t, _ in p) for p in (part.positional, part.results))
         try:
-            args = bind(mnemonic, *texts, self.machine)
+            args = bound(mnemonic, positional, results, self.machine)
         except BindError:
             return None
-        return Subject(queue, cls.opcode, args + (0,) * (MAX_OPERANDS - len(args)))
+        return Subject(queue, cls.opcode, args)
 
     def _delayed(self, part: _Part, subject: Subject, cycle: int, time: Word) -> list[str]:
         """Operands with ``~n`` where they arrive ``n`` cycles before the dispatch."""

@@ -15,6 +15,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
 WRONG: Final = 208
@@ -148,30 +149,36 @@ class _Token(NamedTuple):
     offset: int
 
 
+@lru_cache(maxsize=1 << 14)
+def _tokens(text: str) -> tuple[_Token, ...]:
+    """The tokens of an expression and its end; raises ``ExpressionError``. Texts repeat in loops."""
+    tokens: list[_Token] = []
+    place, end = 0, len(text.rstrip())
+    while place < end:
+        match = _TOKEN.match(text, place)
+        if not match:
+            start = place + len(text[place:]) - len(text[place:].lstrip())
+            raise ExpressionError(f"unexpected {text[start : start + 1]!r}", start)
+        kind = str(match.lastgroup)
+        tokens.append(_Token(kind, match[kind], match.start(kind)))
+        place = match.end()
+    return (*tokens, _Token("end", "the end", end))
+
+
 class _Reader:
     """Recursive descent over the tokens of one expression."""
 
     def __init__(self, text: str, names: Names) -> None:
         self.text, self.names = text, names
-        self.tokens: list[_Token] = []
+        self.tokens = _tokens(text)
         self.at = self.depth = 0
-        place, end = 0, len(text.rstrip())
-        while place < end:
-            match = _TOKEN.match(text, place)
-            if not match:
-                start = place + len(text[place:]) - len(text[place:].lstrip())
-                raise ExpressionError(f"unexpected {text[start : start + 1]!r}", start)
-            kind = str(match.lastgroup)
-            self.tokens.append(_Token(kind, match[kind], match.start(kind)))
-            place = match.end()
-        self.tokens.append(_Token("end", "the end", end))
 
     @property
     def here(self) -> _Token:
         return self.tokens[self.at]
 
     def whole(self) -> Value:
-        value = self.level(0)
+        value = self.level(0) if len(self.tokens) > 2 else self.atom()
         if self.here.kind != "end":
             raise ExpressionError(f"unexpected {self.here.text!r}", self.here.offset)
         return value

@@ -23,7 +23,7 @@ from isa.assembly.contracts import CLAUSE, Clauses, is_clause, wrong
 from isa.assembly.expressions import ExpressionError, Value, describe
 from isa.assembly.lines import Word
 from isa.assembly.names import TIME, Scope, unknown
-from isa.assembly.ports import Contract, Frame, Port
+from isa.assembly.ports import Broken, Contract, Frame, Port
 from isa.assembly.proof import Body, prove
 from isa.assembly.render import WrittenError, value_of, whole
 from isa.assembly.sources import Lines, Source, place
@@ -86,8 +86,6 @@ class Kernels:
     run: Callable[[Sequence[Source], Scope, int], None]
     known: dict[str, Kernel] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
-    placed: list[Contract] = field(default_factory=list)
-    """Every call, as the text goes."""
 
     def define(
         self,
@@ -115,7 +113,21 @@ class Kernels:
         )
 
     def call(self, source: Source, called: Called, scope: Scope, depth: int) -> None:
-        """Compose the contract of one call with those before it, take the body, and prove that it keeps the contract."""
+        """Compose the contract of one call with those before it, take the body, and prove that it keeps the contract.
+
+        The call's label names the contract; where there is none, what refers to it is not an error of its own.
+        """
+        named: Contract | Broken = Broken(called.label.text)
+        try:
+            named = self._call(source, called, scope, depth) or named
+        finally:
+            if called.label.text:
+                try:
+                    scope.define(called.label.text, named)
+                except ExpressionError as error:
+                    self._noted(WrittenError(error, called.label.column), source)
+
+    def _call(self, source: Source, called: Called, scope: Scope, depth: int) -> Contract | None:
         kernel = self.known.get(called.name.text)
         if kernel is None:
             error = unknown(
@@ -132,18 +144,15 @@ class Kernels:
             start = whole(called.time.text, called.time.column, names)
         contract, inner = self._contract(kernel, values, start, source, called)
         if contract is None or self.lines.noted > before:
-            return
+            return None
         self._negative(contract, called)
         self._compose(contract, links, source, called)
         self._enter(contract)
         trace = (f"in kernel {kernel.name}, called at {place(source)}", *source.trace)
+        before = self.lines.noted
         self.run([s._replace(trace=trace) for s in kernel.body], inner, depth + 1)
         self._leave(contract, prove_it=self.lines.noted == before)
-        if called.label.text:
-            try:
-                scope.define(called.label.text, contract)
-            except ExpressionError as error:
-                raise WrittenError(error, called.label.column) from None
+        return contract
 
     def _arguments(
         self, kernel: Kernel, called: Called, scope: Scope
@@ -302,26 +311,33 @@ class Kernels:
     def _leave(self, contract: Contract, prove_it: bool) -> None:
         """End a body: those outside see arrive what its contract produces, and nothing else."""
         dispatcher = self.lines.dispatcher()
-        rows, sources = self.lines.dispatches()
+        rows, _ = self.lines.dispatches()
         frame, outer = self.frames.pop(), self.frames[-1]
         if prove_it:
-            body = Body(frame.arrivals.machine)
-            inner = {i for first, end in frame.inner for i in range(first, end)}
-            for i in range(frame.first, len(rows)):
-                if i not in inner:
-                    body.dispatch(rows[i], sources[i])
-            for call in frame.calls:
-                body.call(call)
-            for finding in prove(contract, body):
-                self.lines.note(
-                    finding.code, finding.message, finding.source, finding.column, finding.hint
-                )
+            self._prove(contract, frame)
         dispatcher.catch_up()
         dispatcher.arrivals = outer.arrivals
         _seed(outer.arrivals, contract.outs)
         outer.calls.append(contract)
         outer.inner.append((frame.first, len(rows)))
-        self.placed.append(contract)
+        self.lines.calls.append(contract)
+
+    def _prove(self, contract: Contract, frame: Frame) -> None:
+        """Hold the dispatches of a body, and the contracts of the kernels that it calls, against its own contract."""
+        rows, sources = self.lines.dispatches()
+        body = Body(frame.arrivals.machine)
+        inner = {i for first, end in frame.inner for i in range(first, end)}
+        for i in range(frame.first, len(rows)):
+            if i not in inner:
+                try:
+                    body.dispatch(rows[i], sources[i])
+                except ExpressionError as error:
+                    self.lines.note(error.code, error.message, sources[i], 0, error.hint)
+                    return
+        for call in frame.calls:
+            body.call(call)
+        for found in prove(contract, body):
+            self.lines.note(found.code, found.message, found.source, found.column, found.hint)
 
 
 def _seed(arrivals: Arrivals, ports: Sequence[Port]) -> None:

@@ -58,7 +58,8 @@ _MEANINGS: Final = {
     "SPAN": "first+number (0+16)",
     "BASE64": "base64 text",
 }
-_SYNTAX, _UNKNOWN = 201, 202
+_SYNTAX: Final = 201
+NO_INSTRUCTION: Final = 202
 
 
 class Word(NamedTuple):
@@ -146,7 +147,13 @@ def _check_words(line: str, number: int, where: str) -> None:
             hint = f"did you mean {close[0]}?" if close else f"{what}s: {', '.join(known)}"
             message, column = f"no {what} {named[1]!r}", named.start(1) + 1
             raise AssemblyError(
-                _UNKNOWN, message, line=number, column=column, text=line, where=where, hint=hint
+                NO_INSTRUCTION,
+                message,
+                line=number,
+                column=column,
+                text=line,
+                where=where,
+                hint=hint,
             )
 
 

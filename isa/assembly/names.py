@@ -18,13 +18,15 @@ from isa.assembly.expressions import (
     as_number,
     describe,
 )
-from isa.assembly.ports import Contract, Port
+from isa.assembly.ports import Broken, Contract, Port
 from isa.assembly.tensors import Tensor
 from isa.instruction import DType
 from isa.machine import Machine
 
 UNKNOWN: Final = 209
 TIME: Final = 214
+SAID: Final = 0
+"""In place of a number: the text has an error already that this follows from."""
 _STREAM: Final = re.compile(r"([EW])([0-9]+)")
 _RESERVED: Final = re.compile(
     r"[EW][0-9]+|alu[0-9]+|x[0-9]+|imm|inf|nan|none|start|emit|saturate|splat|lanes|arrives"
@@ -158,6 +160,18 @@ _LABEL: Final = ("start", "end", "done", "next")
 FUNCTIONS: Final = (*_PLAIN, *_LABEL, "arrives", "reach", "earliest", "slice", "address")
 
 
+_WORDS: Final = (
+    "VXM",
+    "MXM_E",
+    "MXM_W",
+    "SXM_E",
+    "SXM_W",
+    "lanes",
+    *(t.name.lower() for t in DType),
+)
+"""The machine's own words, for the nearest spelling."""
+
+
 class Meaning:
     """Values of names and functions at one place of a text: ``isa.assembly.expressions.Names``."""
 
@@ -173,11 +187,12 @@ class Meaning:
         return self._machine()
 
     def value(self, name: str) -> Value:
-        found = self.scope.find(name)
+        base, _, attribute = name.partition(".")
+        found, owner = self.scope.find(name), self.scope.find(base) if attribute else None
+        if isinstance(found, Broken) or isinstance(owner, Broken):
+            raise ExpressionError(f"{base} names nothing", code=SAID)
         if found is not None:
             return found
-        base, _, attribute = name.partition(".")
-        owner = self.scope.find(base) if attribute else None
         if isinstance(owner, Tensor):
             return owner.attribute(attribute)
         if isinstance(owner, Contract):
@@ -209,7 +224,7 @@ class Meaning:
         fields = [fact for fact, _ in self.machine.facts]
         if dot and any(fact.startswith(f"{base}.") for fact in fields):
             return unknown("chip field", name, fields, "tspc info --chip NAME lists them")
-        known = [*self.scope.all(), *FUNCTIONS]
+        known = [*self.scope.all(), *FUNCTIONS, *_WORDS, *self.machine.queue_names]
         return unknown("name", base, known, f".let {base} = ... defines one")
 
     def _unit(self, name: str) -> Unit | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,9 @@ from isa.instruction import DType
 from isa.machine import Machine
 
 Cycles = npt.NDArray[np.int64]
+MOST_VALUES: Final = 1 << 24
+"""Of one value that a contract names, and dispatches of one body: what is compared cycle by cycle."""
+FARTHEST: Final = 1 << 40
 _FEW: Final = 4
 
 
@@ -39,6 +41,12 @@ class Port:
 
     def __str__(self) -> str:
         return f"{self.party}.{self.name}"
+
+    def shown(self) -> str:
+        """What stands behind the name in a clause."""
+        dtype = f" {self.dtype.name.lower()}" if self.dtype is not None else ""
+        every = f" /{self.interval}" if self.interval != 1 else ""
+        return f"{self.stream}{dtype} @{self.cycle} at {self.unit} x{self.count}{every}"
 
     @property
     def planes(self) -> int:
@@ -73,9 +81,9 @@ class Port:
             return f"{machine.name} has no stream {Stream(self.stream.direction, last - 1)}"
         if self.stream.index % self.planes:
             return f"a value of {self.planes} byte planes begins at a multiple of {self.planes}, not at {self.stream}"
-        if self.count < 1 or self.interval < 1:
+        if not (1 <= self.count <= MOST_VALUES and 1 <= self.interval <= FARTHEST):
             return f"{self.count} values every {self.interval} cycles"
-        return ""
+        return f"cycle {self.cycle}" if abs(self.cycle) > FARTHEST else ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,14 @@ class Contract:
         """A value that it produces."""
         return next((p for p in self.outs if p.name == name), None)
 
+    def clauses(self) -> list[str]:
+        """Its ``.in`` and ``.out`` for this call."""
+        return [
+            f"{kind} {p.name}: {p.shown()}"
+            for kind, ports in (("in", self.ins), ("out", self.outs))
+            for p in ports
+        ]
+
     def moved(self, cycles: int) -> Contract:
         """The same, so many cycles later."""
         return replace(
@@ -121,6 +137,16 @@ class Contract:
             outs=tuple(replace(p, cycle=p.cycle + cycles) for p in self.outs),
             uses=tuple(Use(u.queue, u.first + cycles, u.end + cycles) for u in self.uses),
         )
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What a label names whose kernel could not be called: the error has been said."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass
@@ -134,18 +160,23 @@ class Frame:
     """First row and end of each of ``calls``."""
 
 
-def cycles_text(cycles: Any) -> str:
-    """Cycles in words: ``cycle 9``, ``cycles 9 .. 12``, ``cycles 9 .. 15 every 2``, ``cycles 9, 12, 13 and 4 more``."""
-    times = sorted({int(c) for c in cycles})
+def cycles_text(cycles: Cycles) -> str:
+    """Cycles in words: ``cycle 9``, ``cycles 9 .. 12``, ``cycles 9 .. 15 every 2``, ``cycles 9, 12, 13, 20 and 4 more``."""
+    times = np.unique(cycles)
     if len(times) < 2:
-        return f"cycle {times[0]}" if times else "no cycle"
-    steps = {b - a for a, b in itertools.pairwise(times)}
+        return f"cycle {times[0]}" if len(times) else "no cycle"
+    steps = np.unique(np.diff(times))
     if len(steps) == 1 and len(times) > 2:
-        step = steps.pop()
-        return f"cycles {times[0]} .. {times[-1]}" + (f" every {step}" if step > 1 else "")
-    shown = ", ".join(map(str, times[:_FEW]))
+        return f"cycles {times[0]} .. {times[-1]}" + (f" every {steps[0]}" if steps[0] > 1 else "")
+    shown = ", ".join(map(str, times[:_FEW].tolist()))
     more = len(times) - _FEW
     return f"cycles {shown} and {more} more" if more > 0 else f"cycles {shown}"
+
+
+def span_text(first: int, end: int) -> str:
+    """Cycles ``first .. end - 1`` in words."""
+    few = {0: "no cycle", 1: f"cycle {first}", 2: f"cycles {first}, {first + 1}"}
+    return few.get(end - first, f"cycles {first} .. {end - 1}") if end >= first else few[0]
 
 
 def apart(cycles: int) -> str:

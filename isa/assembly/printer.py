@@ -72,11 +72,11 @@ def _constants(program: Program) -> Iterator[str]:
 
 def instruction_line(program: Program, index: int) -> str:
     """Burst ``index`` as a line."""
-    return _formatter(program.machine)(program.bursts[index].item())
+    return line_writer(program.machine)(program.bursts[index].item())
 
 
-def _formatter(machine: Machine) -> Callable[[Any], str]:
-    """Turns a burst's tuple into its line."""
+def line_writer(machine: Machine) -> Callable[[Any], str]:
+    """Turns a burst's tuple, a row of ``Program.bursts``, into its line."""
     names = machine.queue_names
 
     @lru_cache(maxsize=1 << 14)
@@ -108,7 +108,7 @@ def _lines(program: Program) -> Iterator[str]:
     for tensor in program.outputs:
         yield from _tensor("output", tensor, machine)
     yield from _constants(program)
-    yield from map(_formatter(machine), program.bursts.tolist())
+    yield from map(line_writer(machine), program.bursts.tolist())
 
 
 def disassemble(program: Program) -> str:
@@ -131,4 +131,4 @@ def listing(program: Program) -> str:
     for line, burst in zip(bursts, program.bursts.tolist(), strict=True):
         comment = symbols.comment(program.machine, burst)
         noted.append(f"{line}  ; {comment}" if comment else line)
-    return "\n".join([*head, *noted]) + "\n"
+    return "\n".join([*head, *(f"; {line}" for line in symbols.head), *noted]) + "\n"

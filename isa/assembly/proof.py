@@ -13,16 +13,29 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from isa.arrival import effects, latency, stream_name, unit_name
+from isa.arrival import Effects, effects, latency, stream_name, unit_name
+from isa.assembly.expressions import ExpressionError
 from isa.assembly.names import Row
-from isa.assembly.ports import Contract, Cycles, Port, apart, cycles_text, plural
+from isa.assembly.ports import (
+    MOST_VALUES,
+    Contract,
+    Cycles,
+    Port,
+    Use,
+    apart,
+    cycles_text,
+    plural,
+    span_text,
+)
 from isa.assembly.sources import Source
 from isa.assembly.written import take_apart
+from isa.instruction import BY_OPCODE
 from isa.machine import Machine
 
 OUT: Final = 217
 READ: Final = 218
 UNIT: Final = 219
+LIMIT: Final = 211
 _NONE: Final = np.zeros(0, np.int64)
 
 
@@ -55,10 +68,22 @@ class Body:
     reads: list[Touch] = field(default_factory=list)
     puts: list[Touch] = field(default_factory=list)
     uses: list[tuple[int, Cycles, Source]] = field(default_factory=list)
+    spans: list[tuple[Use, Source]] = field(default_factory=list)
+    """What the kernels that it calls may use."""
+    takes: list[tuple[str, int, Cycles, Source]] = field(default_factory=list)
+    """What is taken from an ALU or from a matrix array: its name, its queue, and when that dispatched."""
+    dispatched: dict[tuple[int, str], list[Cycles]] = field(default_factory=dict)
+    """By queue and mnemonic, ALUs without."""
+    count: int = 0
 
     def dispatch(self, row: Row, source: Source) -> None:
-        """Add one burst: a row as the assembler keeps it."""
+        """Add one burst: a row as the assembler keeps it. Raises ``ExpressionError`` TSP211 where it becomes too much."""
         queue, opcode, _, cycle, count, interval, _, args = row
+        self.count += count
+        if self.count > MOST_VALUES:
+            hint = "give part of it a kernel of its own"
+            message = f"more than {MOST_VALUES:,} dispatches in one kernel"
+            raise ExpressionError(message, code=LIMIT, hint=hint)
         at = cycle + np.arange(count, dtype=np.int64) * interval
         position = self.machine.queue_positions[queue]
         known = effects(self.machine, opcode, args)
@@ -67,16 +92,29 @@ class Body:
             self.reads += [
                 Touch(first + p, position, at - delay, source, first) for p in range(planes)
             ]
+        self._inside(queue, opcode, known, at, source)
         landing = at + latency(self.machine, opcode)
         for first, planes in known.puts:
             self.puts += [Touch(first + p, position, landing, source, first) for p in range(planes)]
+
+    def _inside(self, queue: int, opcode: int, known: Effects, at: Cycles, source: Source) -> None:
+        """Note what passes from ALU to ALU, and through a matrix array."""
+        machine, cls = self.machine, BY_OPCODE[opcode]
+        vector = cls.unit == "VXM"
+        self.dispatched.setdefault((queue, "" if vector else cls.mnemonic), []).append(at)
+        for index, delay in known.alus:
+            made = at - delay - machine.timing("vxm_alu")
+            self.takes.append((f"alu{index}", machine.vxm_queue + index, made, source))
+        if known.products:
+            sent = at - machine["mxm.array_latency"]
+            self.takes.append(("products", queue - 1, sent, source))
 
     def call(self, inner: Contract) -> None:
         """Add what another kernel promises."""
         self.reads += touches(inner.ins, self.machine, inner.source)
         self.puts += touches(inner.outs, self.machine, inner.source)
         for use in inner.uses:
-            self.uses.append((use.queue, np.arange(use.first, use.end), inner.source))
+            self.spans.append((use, inner.source))
 
 
 def touches(ports: Iterable[Port], machine: Machine, source: Source | None = None) -> list[Touch]:
@@ -134,39 +172,67 @@ def prove(contract: Contract, body: Body) -> Iterator[Finding]:
     given = _Passing(machine, touches(contract.ins, machine))
     yield from _units(contract, body)
     yield from _reads(contract, body, own, given)
+    yield from _inner(contract, body)
     yield from _outs(contract, machine, own, given)
     yield from _unread(contract, body)
 
 
 def _units(contract: Contract, body: Body) -> Iterator[Finding]:
     """Queues that the contract does not name, and dispatches outside the cycles that it gives them."""
-    names = body.machine.queue_names
-    for queue, cycles, source in body.uses:
-        name = names[queue]
+    used = list(body.uses)
+    for use, source in body.spans:
+        # What is not covered begins with the span or where one that is allowed ends.
+        ends = [
+            u.end for u in contract.uses if u.queue == use.queue and use.first <= u.end < use.end
+        ]
+        corners = sorted({use.first, *ends, max(use.first, use.end - 1)})
+        used.append((use.queue, np.array(corners, np.int64), source))
+    for queue, cycles, source in used:
+        name = body.machine.queue_names[queue]
         spans = [(u.first, u.end) for u in contract.uses if u.queue == queue]
         if not spans:
             message = f"{contract.kernel} dispatches on {name}, which its .uses does not name"
             yield Finding(UNIT, message, source, column(source), f"add .uses {name}")
             continue
-        outside = [c for c in cycles.tolist() if not any(a <= c < b for a, b in spans)]
-        if outside:
-            off = {
-                c: min(((c - b + 1 if c >= b else c - a) for a, b in spans), key=abs)
-                for c in outside
-            }
-            worst = max(off, key=lambda c: abs(off[c]))
-            allowed = " and ".join(cycles_text(range(a, b)) for a, b in spans)
+        off = np.array(
+            [np.minimum(cycles - a, 0) + np.maximum(cycles - b + 1, 0) for a, b in spans]
+        )
+        nearest = np.take_along_axis(off, np.abs(off).argmin(0)[None], 0)[0]
+        outside = cycles[nearest != 0]
+        if len(outside):
+            worst = int(nearest[np.abs(nearest).argmax()])
+            allowed = " and ".join(span_text(a, b) for a, b in spans)
             message = (
-                f"{contract.kernel} dispatches on {name} in {cycles_text(outside)}, {apart(off[worst])} than its .uses "
-                f"allows: {allowed}"
+                f"{contract.kernel} dispatches on {name} in {cycles_text(outside)}, {apart(worst)} than its .uses allows: "
+                f"{allowed}"
             )
-            low, high = (
-                min(*outside, *(a for a, _ in spans)),
-                max(*outside, *(b - 1 for _, b in spans)),
-            )
-            start = contract.start
-            hint = f".uses {name} @t{low - start:+d}..t{high + 1 - start:+d}"
+            low = min(int(outside.min()), *(a for a, _ in spans)) - contract.start
+            high = max(int(outside.max()) + 1, *(b for _, b in spans)) - contract.start
+            hint = f".uses {name} @t{low:+d}..t{high:+d}"
             yield Finding(UNIT, message, source, column(source), hint)
+
+
+def _inner(contract: Contract, body: Body) -> Iterator[Finding]:
+    """What is taken from an ALU or an array that the body gave nothing then: no contract says what others leave there."""
+    for name, queue, wanted, source in body.takes:
+        what = "abc" if name == "products" else ""
+        known = body.dispatched.get((queue, what), ())
+        have = np.unique(np.concatenate(known)) if known else _NONE
+        missing = wanted[~np.isin(wanted, have)]
+        if not len(missing):
+            continue
+        place = body.machine.queue_names[queue]
+        message = (
+            f"{contract.kernel} takes {name} of a dispatch on {place} in {cycles_text(missing)}, "
+        )
+        if len(have):
+            off = _nearest(int(missing[0]), have) - int(missing[0])
+            message += f"but its body dispatches there in {cycles_text(have)}: {apart(off)}"
+            hint = f"dispatch it {apart(off)}"
+        else:
+            message += "where its body dispatches nothing"
+            hint = "what passes between kernels passes on streams: make it in the body, or declare an .in"
+        yield Finding(READ, message, source, column(source, [name]), hint)
 
 
 def _reads(contract: Contract, body: Body, own: _Passing, given: _Passing) -> Iterator[Finding]:

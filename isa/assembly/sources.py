@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from isa.assembly.dispatching import Dispatcher
     from isa.assembly.names import Meaning, Row, Scope
+    from isa.assembly.ports import Contract
 
 
 class Source(NamedTuple):
@@ -29,6 +30,8 @@ class Lines(Protocol):
 
     noted: int
     """Errors noted so far, each time that one was met."""
+    calls: list[Contract]
+    """Of kernels, as the text goes."""
 
     def line(self, source: Source, scope: Scope) -> None:
         """Take one line, or note what is wrong with it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, NamedTuple
 
 from isa.assembly.lines import Word
@@ -24,43 +25,34 @@ _MNEMONIC: Final = re.compile(r"\s*([a-z][a-z0-9_]*)")
 _SPACE: Final = " \t\r\f"
 
 
+@cache
+def _marks(stops: str) -> re.Pattern[str]:
+    """Quoted texts (one without an end goes to the end), brackets and stops: what ``find`` looks at."""
+    return re.compile(rf'"(?:[^"\\]|\\.)*(?:"|\\?$)|[][(){{}}]|[{re.escape(stops)}]', re.DOTALL)
+
+
 def find(text: str, start: int, stops: str) -> int:
     """The first of ``stops`` outside brackets and quotes from ``start`` on; the text's length if there is none."""
-    depth, quoted, i = 0, False, start
-    while i < len(text):
-        c = text[i]
-        if quoted:
-            i += c == "\\"
-            quoted = c != '"'
-        elif c == '"':
-            quoted = True
-        elif depth == 0 and c in stops:
-            return i
-        elif c in OPEN:
+    depth = 0
+    for mark in _marks(stops).finditer(text, start):
+        c = mark[0]
+        if depth == 0 and c in stops:
+            return mark.start()
+        if c in OPEN:
             depth += 1
         elif c in CLOSE:
             depth = max(0, depth - 1)
-        i += 1
     return len(text)
 
 
 def code_of(text: str) -> str:
     """A line without its comment."""
-    return text if ";" not in text else text[: _comment(text)]
-
-
-def _comment(text: str) -> int:
-    quoted, i = False, 0
-    while i < len(text):
-        c = text[i]
-        if quoted and c == "\\":
-            i += 1
-        elif c == '"':
-            quoted = not quoted
-        elif c == ";" and not quoted:
-            return i
-        i += 1
-    return len(text)
+    if '"' not in text:
+        return text.partition(";")[0]
+    for mark in _marks(";").finditer(text):
+        if mark[0] == ";":
+            return text[: mark.start()]
+    return text
 
 
 def split(text: str, column: int, separator: str = ",") -> list[Word]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from examples.kernels import attention, gelu, layernorm, saxpy, softmax
 from isa.assembly import disassemble
 from isa.assembly.format import format_text
+from isa.program import Program
 from runtime.pytest_plugin import TspKernel
 
 Array = NDArray[Any]
@@ -24,6 +26,11 @@ f32 = np.float32
 def drawn(draw: Callable[[np.random.RandomState], Array]) -> Callable[[int], Array]:
     """An input of a trial, from that trial's random numbers."""
     return lambda trial: draw(np.random.RandomState(trial))
+
+
+def same(a: Program, b: Program) -> bool:
+    """Whether two programs differ in nothing but the names that their authors gave."""
+    return disassemble(replace(a, meta=())) == disassemble(replace(b, meta=()))
 
 
 @pytest.mark.parametrize("path", ASM, ids=lambda path: path.name)
@@ -42,7 +49,7 @@ def test_saxpy(tsp_kernel: TspKernel, n: int, cols: int, cycles: int) -> None:
     size = {"n": n, "cols": cols}
     text = tsp_kernel(KERNELS / "saxpy.asm", reference, parameters=size, cycles=cycles)
     made = tsp_kernel(saxpy.build(n, cols), reference, cycles=cycles)
-    assert disassemble(text.program) == disassemble(made.program)
+    assert same(text.program, made.program)
 
 
 def gelu_reference(x: Array) -> Array:
@@ -63,7 +70,7 @@ def test_gelu(tsp_kernel: TspKernel, n: int, cols: int, cycles: int) -> None:
         atol=1e-6,
         cycles=cycles,
     )
-    assert disassemble(text.program) == disassemble(gelu.build(n, cols))
+    assert same(text.program, gelu.build(n, cols))
 
 
 @pytest.mark.parametrize(("n", "cols", "cycles"), [(128, 320, 192), (37, 5, 101), (1, 1, 65)])

@@ -294,6 +294,27 @@ def test_includes_stay_in_the_folder(tmp_path: Path) -> None:
             assemble(f'.include "{name}"', TINY, folder=tmp_path / "lib")
 
 
+def test_a_file_that_includes_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.asm").write_text('.include "b.asm"\n')
+    (tmp_path / "b.asm").write_text('.let n = 4\n.include "./a.asm"\n')
+    with pytest.raises(AssemblyErrors) as caught:
+        assemble('.include "a.asm"\n', TINY, "k.asm", tmp_path)
+    assert str(caught.value) == (
+        "TSP212: b.asm:2:10: './a.asm' includes itself: a.asm -> b.asm -> ./a.asm\n"
+        '  | .include "./a.asm"\n'
+        "  |          ^\n"
+        "  included at a.asm:1\n"
+        "  included at k.asm:1\n"
+        "  help: take what both need into a third file"
+    )
+    (tmp_path / "k.asm").write_text('.include "k.asm"\n')
+    with pytest.raises(AssemblyErrors, match="TSP212"):
+        assemble((tmp_path / "k.asm").read_text(), TINY, "k.asm", tmp_path)
+    twice = '.include "c.asm"\n.include "c.asm"\n'
+    (tmp_path / "c.asm").write_text("MEM_E0: read 0, E0\n")
+    assert len(assemble(twice, TINY, "k.asm", tmp_path).bursts) == 2
+
+
 def test_listing_carries_the_names() -> None:
     """The names survive the binary, stand beside what they name, and change no byte."""
     text = """

@@ -30,6 +30,9 @@ def errors_of(text: str, folder: Path | None = None) -> AssemblyErrors:
         ("@0 MEM_E0: read {base, E0", 208, 17, ""),
         ("@0 MEM_E0: read 1/2, E0", 208, 17, ""),
         ("@0 MEM_E0: read t, E0", 208, 17, "address(t) is where it lies"),
+        ("@0 VXM_0: mov f23, E0", 209, 15, "did you mean f32?"),
+        ("@reach(VXN, 50) MEM_W0: read 0, E0", 209, 8, "did you mean VXM?"),
+        ("@timing.vxm_alo MEM_W0: read 0, E0", 209, 2, "did you mean timing.vxm_alu?"),
         ("@0 MEM_E0: reed base, E0", 202, 12, "did you mean read?"),
         ("@0 MEM_E0: read base, E{base*9}", 203, 23, ""),
         ("@0 VXM_0: add f32, E{base-4}, W0~bse", 209, 34, "did you mean base?"),
@@ -53,6 +56,7 @@ def errors_of(text: str, folder: Path | None = None) -> AssemblyErrors:
         ("@0 tt: read E0", 209, 4, ""),
         ("@0 base: read E0", 209, 4, ""),
         ("@0 t: add f32, E0, E0", 213, 7, ""),
+        ("@0 t: raed E0", 202, 7, "did you mean read?"),
         ("@0 t[9..12]: read E0", 213, 4, ""),
         ("@0 t: read base", 213, 12, ""),
         ("@0 MEM_E99: read base, E0", 204, 4, ""),
@@ -97,6 +101,7 @@ def test_wrong_lines(line: str, number: int, column: int, hint: str) -> None:
     body = "\n.end" if line.startswith(".for") else ""
     found = [(e.number, e.line, e.column) for e in errors_of(text + body).errors if e.line == 5]
     assert found == [(number, 5, column)]
+    assert all(e.hint for e in errors_of(text + body).errors)
     assert hint in next(e.hint for e in errors_of(text + body).errors if e.line == 5)
 
 
@@ -122,7 +127,8 @@ def test_all_at_once_through_macros_and_files(tmp_path: Path) -> None:
         "TSP203: lib.asm:2:14: address = 70000 is outside 0 .. 65535\n"
         "  |   @0 q: read 70000, E0\n"
         "  |              ^\n"
-        "  in macro put, called at k.asm:3"
+        "  in macro put, called at k.asm:3\n"
+        "  help: form: read address, stream"
     )
     trace = errors_of(text, tmp_path).to_dict()["errors"][2]["trace"]  # type: ignore[index]
     assert trace == ["in macro put, called at k.asm:3"]

@@ -55,6 +55,46 @@ def test_form() -> None:
     assert format_text(NEAT) == NEAT
 
 
+LOOSE = """
+.kernel  f( n )
+.in  x :W0   f32  @t  at  VXM x  128  /2 ; c
+ .out y: E4 f32 @t+timing.vxm_alu x {n}
+.uses  VXM_0 ,VXM_1..VXM_3   @t..t+1
+@arrives VXM_0:mul f32 , x,#2->y   x{n}
+.end
+a:  @arrives   f( 1,x = b.y )
+"""
+TIGHT = """.kernel f( n )
+  .in x: W0 f32 @t at VXM x128 /2  ; c
+  .out y: E4 f32 @t+timing.vxm_alu x{n}
+  .uses VXM_0, VXM_1..VXM_3 @t..t+1
+  @arrives VXM_0: mul f32, x, #2 -> y x{n}
+.end
+a: @arrives f( 1, x = b.y )
+"""
+
+
+def test_kernels() -> None:
+    assert format_text(LOOSE) == TIGHT
+    assert format_text(TIGHT) == TIGHT
+
+
+def test_a_clause_means_the_same_loose_and_in_form() -> None:
+    """``x 128`` is ``x128``."""
+    text = """
+    .chip tiny
+    @0 MEM_E0: read 0, W0 x4
+    .kernel f()
+    .in  x :W0 @t x  4
+    .out y: W1 @t + 3 x 4
+    .uses VXM_0
+    @t VXM_0:neg i8, x->y x4
+    .end
+    @7   f( )
+    """.replace("@t + 3", "@t+3")
+    assert disassemble(assemble(text)) == disassemble(assemble(format_text(text)))
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", ";", "x", "@", ':;"', '.meta "\\"'])
 def test_odd_texts(text: str) -> None:
     once = format_text(text)

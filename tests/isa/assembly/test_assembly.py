@@ -188,7 +188,37 @@ def test_lines_without_a_cycle_follow_each_other() -> None:
     ],
 )
 def test_wrong_lines(line: str, number: int, column: int) -> None:
-    assert errors_of(f"; first\n{line}") == [(number, 2, column)]
+    """And every one says what to do."""
+    with pytest.raises(AssemblyErrors) as caught:
+        assemble(f"; first\n{line}")
+    assert [(e.number, e.line, e.column) for e in caught.value.errors] == [(number, 2, column)]
+    assert all(e.hint for e in caught.value.errors)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("@0 VMX_0: mov i8, E0", "did you mean VXM_0?"),
+        ("@0 MXM_E0.weight: lw i8, E0, 1, 0, 1", "did you mean MXM_E0.weights?"),
+        ("@0 MEM_W9: add i8, E0, E1", "its queues: VXM_0 .. VXM_15"),
+        ("@0 MXM_E0.weights: acc i8, 0, E8", "its queues: MXM_W0.accumulate, MXM_W1.accumulate, MXM_E0.accumulate, "
+         "MXM_E1.accumulate"),
+        ("@0 MEM_E1: read 70000, E0", "form: read address, stream"),
+        ("@0 VXM_0: add f32, E0", "form: add dtype, a, b[, saturate] [-> E4, W4]"),
+        ("@0 MEM_E1: raed 0, E4", "did you mean read?"),
+        ("@0 MEM_E1: read 0, E0 x0", "the nearest is 1"),
+        ("@0 MEM_E1: read 0, E0 !7", '.node 7 "name" defines it, behind those before it'),
+        ("MEM_E1 read 0, E0", "form: @120 MEM_E17: read 0x0123, E3 x128 +1"),
+        (".chip tsp", "did you mean tsp1?"),
+        (".fact mem.wards 5 assumed \"\"", "did you mean mem.words?"),
+        (".segment MEN_E43, 0, x1", "did you mean MEM_E43?"),
+        (".fill 256", ".fill 0x00 x4"),
+    ],
+)  # fmt: skip
+def test_what_to_do(line: str, hint: str) -> None:
+    with pytest.raises(AssemblyErrors) as caught:
+        assemble(line)
+    assert caught.value.errors[0].hint == hint
 
 
 def test_all_errors_at_once_with_carets() -> None:
@@ -203,7 +233,8 @@ def test_all_errors_at_once_with_carets() -> None:
         "  help: did you mean read?\n"
         "TSP201: k.asm:3:19: unexpected 'E3'; expected ','\n"
         "  | @1 MEM_E1: read 0 E3\n"
-        "  |                   ^"
+        "  |                   ^\n"
+        "  help: form: read address, stream"
     )
     assert caught.value.exit_code == 3
     assert caught.value.to_dict()["errors"][1]["column"] == 19  # type: ignore[index]
