@@ -356,22 +356,16 @@ def assemble(
     where: str = "",
     folder: str | os.PathLike[str] | None = None,
     parameters: Mapping[str, int | float] | None = None,
-    written: dict[tuple[int, int, int], Source] | None = None,
 ) -> Program:
     """The program that ``text`` says; lines may stand in any order, but for ``.chip`` and ``.fact``, which come first,
     and for names, which are defined above their use.
 
     Without ``.chip`` the program is for ``machine``, by default ``tsp1``. ``where`` names the text in messages; files that it
-    names are read from within ``folder``; ``parameters`` replace the values of its ``.param``. Into ``written`` goes the line
-    that each burst was written in, by queue, first cycle and opcode.
+    names are read from within ``folder``; ``parameters`` replace the values of its ``.param``.
 
     Raises ``AssemblyErrors`` holding every error: TSP201 syntax, TSP202 no such instruction, TSP203 a value out of range,
     TSP204 wrong queue, TSP205 a statement out of place, TSP206 memory that is not there, TSP207 chip, TSP208 expression,
     TSP209 name, TSP210 block, TSP211 limit, TSP212 file, TSP213 tensor or data, TSP214 time, TSP216 .. TSP221 contracts.
     """
     assembler = Assembler(machine, where, parameters or {})
-    program = assembler.run(text, folder)
-    if written is not None and assembler.queues is not None:
-        bursts = zip(assembler.queues.rows, assembler.queues.lines, strict=True)
-        written |= {(row[0], row[3], row[1]): source for row, source in bursts}
-    return program
+    return assembler.run(text, folder)

@@ -21,7 +21,6 @@ from runtime.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from isa.assembly.blocks import Source
     from isa.program import Program
     from runtime.debug.session import Session
 
@@ -68,26 +67,21 @@ def command(
 
     PROGRAM is a .lpu file or assembly. The reference interpreter runs it. `help` lists the commands.
     """
-    from runtime.cli.programs import ASSEMBLY, assembled, lines_of, program_of
+    from runtime.cli.programs import ASSEMBLY, assembled, program_of
     from runtime.debug.session import Session
     from runtime.feeds import random_feeds, read_feeds
 
     given = read_feeds(inputs)
-    written: dict[tuple[int, int, int], Source] = {}
     if file.suffix.lower() in ASSEMBLY:
-        program = assembled(file, chip, parameters, written)
+        program = assembled(file, chip, parameters)
     else:
         program = program_of(file, chip)
     refusal = _refusal(program)
     if refusal is not None and not unverified:
-        raise VerifyError(
-            refusal.number,
-            refusal.message,
-            where=refusal.where,
-            hint="--unverified debugs the program as it is; tspc verify shows all refusals",
-        )
+        refusal.hint += "; " * bool(refusal.hint) + "--unverified debugs it as it is"
+        raise refusal
     drawn = random_feeds((p for p in program.inputs if p.name not in given), seed)
-    session = Session(program, drawn | given, lines_of(file, written))
+    session = Session(program, drawn | given, str(file))
     head = {
         "program": str(file),
         "chip": program.machine.name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from isa.errors import InputError
 from isa.machine import Machine, load_chip
@@ -13,38 +12,20 @@ from runtime.api import load
 from runtime.cli.progress import progress
 from runtime.files import read_text
 
-if TYPE_CHECKING:
-    from isa.assembly.blocks import Source
-
 ASSEMBLY = (".asm", ".s")
 
 
 def assembled(
-    file: Path,
-    chip: str | None,
-    parameters: Mapping[str, int | float] | None = None,
-    written: dict[tuple[int, int, int], Source] | None = None,
+    file: Path, chip: str | None, parameters: Mapping[str, int | float] | None = None
 ) -> Program:
     """The program of an assembly text, for ``chip`` or, where that is None, for the chip that the text names.
 
-    Files that the text names are read from within its folder. ``written`` is as ``isa.assembly.assemble`` has it.
+    Files that the text names are read from within its folder.
     """
     from isa.assembly import assemble
 
     machine: Machine | None = load_chip(chip) if chip else None
-    return assemble(read_text(file), machine, str(file), file.parent, parameters, written)
-
-
-def lines_of(
-    file: Path, written: Mapping[tuple[int, int, int], Source]
-) -> dict[tuple[int, int, int], str]:
-    """The line in which each burst was written: ``17``, or ``part.asm:17`` in a file that ``file`` includes."""
-    return {
-        burst: str(source.number)
-        if source.where == str(file)
-        else f"{Path(source.where).name}:{source.number}"
-        for burst, source in written.items()
-    }
+    return assemble(read_text(file), machine, str(file), file.parent, parameters)
 
 
 def program_or_model(

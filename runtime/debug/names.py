@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from isa.assembly.symbols import Symbols
@@ -46,10 +47,10 @@ def refuse(what: str, name: str, known: Iterable[str], hint: str = "") -> NoRetu
 
 @dataclass(frozen=True)
 class Names:
-    """``lines`` are the source lines of bursts by (queue, first cycle, opcode), where the text is at hand."""
+    """``source`` is what the program's text was called; lines of other texts are named with their file."""
 
     program: Program
-    lines: Mapping[tuple[int, int, int], str] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def machine(self) -> Machine:
@@ -61,6 +62,16 @@ class Names:
         """The program's bursts as tuples."""
         rows: list[Any] = self.program.bursts.tolist()
         return rows
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The source line of each burst, ``17`` or ``part.asm:17``; nothing where the text is not at hand."""
+        return [
+            str(line.number)
+            if line.file == self.source
+            else f"{Path(line.file).name}:{line.number}"
+            for line in self.program.lines
+        ]
 
     @cached_property
     def symbols(self) -> Symbols:
@@ -119,7 +130,7 @@ class Names:
 
     def on_line(self, line: str) -> frozenset[int]:
         """The bursts of a source line, ``17`` or ``part.asm:17``. Raises UsageError TSP821."""
-        found = [i for i, r in enumerate(self.bursts) if self.lines.get((r[0], r[3], r[1])) == line]
+        found = [burst for burst, at in enumerate(self.lines) if at == line]
         if not found:
             hint = "" if self.lines else "lines are known where the program is given as .asm"
             raise UsageError(NO_PLACE, f"nothing is dispatched by line {line}", hint=hint)
@@ -239,7 +250,7 @@ class Names:
         more = {
             "node": nodes[node] if node < len(nodes) else "",
             "label": self.symbols.labels.get((queue, cycle), ""),
-            "line": self.lines.get((queue, cycle, opcode), ""),
+            "line": self.lines[burst] if self.lines else "",
             "about": self.symbols.comment(self.machine, (queue, opcode, node, -1, 1, 1, 0, moved)),
         }
         return found | {key: value for key, value in more.items() if value}

@@ -32,7 +32,7 @@ from runtime.debug.values import BAD_COMMAND
 class Session:
     """A run of ``program`` on ``inputs``, standing in cycle 0.
 
-    ``lines`` are source lines by (queue, first cycle, opcode). ``execute`` gives a result: a dictionary of plain data with
+    ``source`` is what the text was called that the program was assembled from. ``execute`` gives a result: a dictionary of plain data with
     a ``kind`` (``stop``, ``value``, ``flight``, ``who``, ``floor``, ``names``, ``breaks``, ``set``, ``expect``, ``help``,
     ``quit``). Raises ``InputError`` TSP60x as ``emulator.image.write_inputs`` does.
     """
@@ -41,10 +41,10 @@ class Session:
         self,
         program: Program,
         inputs: Mapping[str, npt.NDArray[Any]],
-        lines: Mapping[tuple[int, int, int], str] | None = None,
+        source: str = "",
         bytes_: int = BYTES,
     ) -> None:
-        self.names = Names(program, lines or {})
+        self.names = Names(program, source)
         self.run = Rewinder(program, inputs, bytes_)
         self.breakpoints: dict[int, Breakpoint] = {}
         self.watches: dict[int, Look] = {}

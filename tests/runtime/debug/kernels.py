@@ -6,15 +6,12 @@ takes 5 cycles, a write 1, an ALU 3; ``stagger`` is 4.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from isa.assembly import assemble
-from isa.assembly.blocks import Source
-from runtime.cli.programs import lines_of
 from runtime.debug import Session, parse, render
 from runtime.debug.looking import Result
 
@@ -67,9 +64,7 @@ cycle 10; 22 cycles later the sums 16 and 24 are made, 8 later they are on W0 ..
 
 def session(text: str, inputs: dict[str, Any] | None = None) -> Session:
     """A session on an assembly text that knows its lines."""
-    written: dict[tuple[int, int, int], Source] = {}
-    program = assemble(text, where="k.asm", written=written)
-    return Session(program, inputs or {}, lines_of(Path("k.asm"), written))
+    return Session(assemble(text, where="k.asm"), inputs or {}, "k.asm")
 
 
 def do(on: Session, *commands: str) -> list[Result]:

@@ -128,7 +128,7 @@ def test_a_refused_program_is_debugged_only_when_asked(cli: Any, folder: Path) -
     done = cli("debug", "late.asm", *GIVEN, "--unverified")
     assert done.code == 0, done.err
     first, _, stop = done.out.splitlines()[:3]
-    assert first.startswith("refused by the verifier: TSP341: @21 MEM_E3: write")
+    assert first.startswith("refused by the verifier: TSP341: late.asm:23:27: @21 MEM_E3")
     assert stop == "cycle 21, cannot go on"
     as_data = cli("debug", "late.asm", *GIVEN, "--unverified", "--json").json
     assert (as_data["verified"], as_data["refusal"]["code"]) == (False, "TSP341")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
+from isa.assembly import assemble
 from isa.errors import UsageError
 from runtime.debug.commands import HELP, SHORT, parse
+from runtime.debug.names import Names
 from tests.docs.pages import ROOT, table
 from tests.runtime.debug.kernels import ADD, X, do, say, session
 
@@ -82,10 +87,9 @@ def test_a_breakpoint_that_is_not_there() -> None:
 
 
 def test_without_a_text_there_are_no_lines() -> None:
-    on = session(ADD, {"x": X})
-    object.__setattr__(on.names, "lines", {})
+    names = Names(dataclasses.replace(assemble(ADD), lines=()))
     with pytest.raises(UsageError, match="nothing is dispatched by line 18") as caught:
-        parse("break line 18", on.names)
+        parse("break line 18", names)
     assert caught.value.hint == "lines are known where the program is given as .asm"
 
 
@@ -105,3 +109,18 @@ def test_the_page_lists_every_command() -> None:
         form = f"`{operands}`".replace("|", "\\|") if operands else ""
         lines.append(f"| `{name}` | {short.get(name, '')} | {form} | {meaning} |")
     assert table(ROOT / "docs" / "debugger.md", "command") == lines
+
+
+def test_a_line_of_an_included_text_is_named_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "part.asm").write_text("\n@3 MEM_W1: read 0, E0\n")
+    text = """.chip tiny
+.segment MEM_W0, 0, x1
+.segment MEM_W1, 0, x1
+.fill 0 x2
+@0 MEM_W0: read 0, E1
+.include "part.asm"
+"""
+    names = Names(assemble(text, where="k.asm", folder=tmp_path), "k.asm")
+    assert names.lines == ["5", "part.asm:2"]
+    assert names.dispatch(1, 0)["line"] == "part.asm:2"
+    assert names.on_line("part.asm:2") == {1}
