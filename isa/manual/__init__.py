@@ -201,8 +201,11 @@ def _meaning(cls: type[Instruction]) -> Iterator[str]:
         yield f"where\n\n```python\n{used}\n```"
     if cls.max_ulp:
         rows = (f"| {t.name.lower()} | {ulp} |" for t, ulp in cls.max_ulp.items())
-        yield "Largest error, measured over every value of the type:"
-        yield "\n".join(("| type | units of the last place |", "| --- | --- |", *rows))
+        yield (
+            "Largest error in units of the last place of the true result, measured over every value of the type, "
+            "subnormals and infinities among them:"
+        )
+        yield "\n".join(("| type | ULP |", "| --- | --- |", *rows))
 
 
 def _example(cls: type[Instruction], machine: Machine) -> Iterator[str]:
