@@ -21,8 +21,6 @@ ROOT: Final = Path(__file__).parents[1]
 CHIP: Final = "tsp1"
 """The chip whose timing the instructions' pages state."""
 WHOLE: Final = ("README", "CONTRIBUTING", "CHANGELOG")
-LINKS: Final = {"](docs/)": "](index.md)", "](docs/": "](", "[Apache-2.0](LICENSE)": "Apache-2.0"}
-"""What links of these pages become on the site."""
 ORDER: Final = (
     "tutorial",
     "cli",
@@ -74,13 +72,23 @@ def _written() -> Iterator[tuple[str, str]]:
     rest = sorted(own.keys() - {*first, "index"})
     made = ("instructions/index", "chips/index", "errors/index")
     for name, text in own.items():
-        yield name, text.replace("](../", "](")
-    yield "index", own["index"].replace("](../", "](") + _contents((*first, *made, *rest, *WHOLE))
+        yield name, _from_repository(text)
+    listed = _contents((*first, *made, *rest, *WHOLE))
+    yield "index", _from_repository(own["index"]) + listed
     for name in WHOLE:
-        text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
-        for link, on_site in LINKS.items():
-            text = text.replace(link, on_site)
-        yield name, text
+        yield name, _from_repository((ROOT / f"{name}.md").read_text(encoding="utf-8"))
+
+
+def _from_repository(text: str) -> str:
+    """A page with its links as they are on the site, where pages lie side by side and other files are only named."""
+
+    def link(found: re.Match[str]) -> str:
+        path = found[2].removeprefix("../").removeprefix("docs/") or "index.md"
+        if ".md" in path:
+            return f"[{found[1]}]({path})"
+        return f"`{path}`" if found[1] == path else f"{found[1]} (`{path}`)"
+
+    return re.sub(r"\[([^\]]*)\]\(((?!https?:|#)[^)\s]+)\)", link, text)
 
 
 def _instructions() -> str:
