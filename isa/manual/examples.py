@@ -6,6 +6,7 @@ leaves out ``.chip`` and runs on every preset.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,21 +21,27 @@ GROUP: Final = 4
 
 
 def example(cls: type[Instruction], machine: Machine) -> str:
-    """Assembly in which the instruction stands, beginning with ``.chip``."""
-    for name in (cls.mnemonic, cls.unit.lower()):
-        path = TEXTS / f"{name}.asm"
-        if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            break
+    """Assembly in which the instruction stands, beginning with ``.chip``. Raises ``TypeError`` where there is none."""
+    paths = (TEXTS / f"{name}.asm" for name in (cls.mnemonic, cls.unit.lower()))
+    path = next((path for path in paths if path.is_file()), None)
+    if path is not None:
+        text = path.read_text(encoding="utf-8")
     else:
-        text = _vector(cls, machine)
+        text = _vector(cls, machine) if cls.unit == "VXM" else ""
+    if not _lines(cls, text):
+        raise TypeError(f"{cls.__name__} has no example: write {TEXTS / cls.mnemonic}.asm")
     return f".chip {machine.name}\n{text}"
 
 
 def line(cls: type[Instruction], machine: Machine) -> str:
     """The instruction's own line in its example."""
-    lines = (text.strip() for text in example(cls, machine).splitlines())
-    return next(x for x in lines if f": {cls.mnemonic}" in x and not x.startswith(";"))
+    return _lines(cls, example(cls, machine))[0]
+
+
+def _lines(cls: type[Instruction], text: str) -> list[str]:
+    """The lines that dispatch an instruction."""
+    found = re.compile(rf"[^;]*: {cls.mnemonic}\b")
+    return [line for line in map(str.strip, text.splitlines()) if found.match(line)]
 
 
 def _value(operand: Operand, dtype: DType) -> int:

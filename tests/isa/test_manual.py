@@ -12,10 +12,11 @@ import pytest
 
 from emulator.reference import ReferenceInterpreter
 from isa.assembly import assemble
-from isa.instruction import REGISTRY, DType, Kind
+from isa.instruction import REGISTRY, DType, Kind, Source, SourceKind
 from isa.machine import CHIPS, Machine, load_chip
 from isa.manual import SECTIONS, chip_page, example, page, unit_page
-from isa.ops.vxm import VxmInstruction
+from isa.ops.sxm import Shift
+from isa.ops.vxm import Mov, VxmInstruction
 from isa.program import BurstList, Program
 from isa.verify import verify
 from runtime.api import Session
@@ -146,6 +147,27 @@ def test_alus_are_those_that_the_verifier_lets_do_it(mnemonic: str, tsp1: Machin
         refused = {error.number for error in verify(Program(tsp1, bursts.array()), collect=True)}
         able += [] if 321 in refused else [alu]
     assert able == list(range(int(last[1]) + 1))
+
+
+def test_every_alu_reads_and_drives_every_group(tsp1: Machine) -> None:
+    """As the pages say: the verifier misses the value, and has nothing against the place."""
+    for alu in range(tsp1["vxm.alus"]):
+        for stream in range(0, 2 * tsp1.streams, 4):
+            facing = "east" if stream < tsp1.streams else "west"
+            results = {facing: stream % tsp1.streams + 1}
+            source = Source(SourceKind.STREAM, stream).pack()
+            bursts = BurstList()
+            bursts.add(tsp1.vxm_queue + alu, 0, Mov(DType.F32, source, **results))
+            refused = verify(Program(tsp1, bursts.array()), collect=True)
+            assert {error.number for error in refused} == {341}
+
+
+def test_an_instruction_without_an_example_is_named(tsp1: Machine) -> None:
+    class Swap(Shift):
+        mnemonic = "swap"
+
+    with pytest.raises(TypeError, match=r"Swap has no example: write .*/swap\.asm"):
+        example(Swap, tsp1)
 
 
 @pytest.mark.parametrize("mnemonic", REGISTRY)
