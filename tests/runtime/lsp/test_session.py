@@ -58,9 +58,7 @@ def long_text() -> str:
     lines = [".chip tsp1", ".let n = 4", ".tensor x i8 4 320 at MEM_W0:0 input"]
     for i in range(LONG):
         start = f"@n+{i}" if i % 10 == 0 else f"@{i}"
-        lines.append(
-            f"{start} MEM_W{i % 40}: nop 3" if i < 0 else f"{start} VXM_{i % 16}: mov i8, #1"
-        )
+        lines.append(f"{start} VXM_{i % 16}: mov i8, #1")
     return "\n".join(lines) + "\n"
 
 
