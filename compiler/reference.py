@@ -54,7 +54,7 @@ def execute(op: str, attrs: Attrs, operands: Operands) -> Array:
     """The result of one operation; absent operands are left out of `operands`."""
     kernel = KERNELS.get(op)
     if kernel is None:
-        raise InternalError(912, f"operation '{op}' has no meaning in numpy")
+        raise InternalError(903, f"operation '{op}' has no meaning in numpy")
     with np.errstate(all="ignore"):
         return np.asarray(kernel(attrs, operands))
 

@@ -30,7 +30,7 @@ from emulator.reference_units import (
     Streams,
 )
 from emulator.trace import Trace
-from isa.errors import InputError, InternalError
+from isa.errors import InternalError
 from isa.instruction import BY_OPCODE, Bytes, Instruction
 from isa.machine import Machine
 from isa.ops.mem import Gather, Read, Scatter, Write
@@ -79,11 +79,6 @@ class ReferenceInterpreter:
         self.program = program
         self.machine = program.machine
         self._rows: list[Any] = program.bursts.tolist()
-        for key, fact in self.machine.facts:
-            latency = key.startswith("timing.") and key != "timing.stagger"
-            if (latency or key == "streams.hop") and int(fact.value) < 1:
-                message = f"{key} is {fact.value}: less than a cycle cannot be stepped"
-                raise InputError(150, message, where=self.machine.name)
         self.final_memory: Image = np.zeros((0, 0, 0), np.uint8)
         self.port: Callable[[ReferenceInterpreter, Dispatch, int], ReferencePort] = ReferencePort
 

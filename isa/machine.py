@@ -43,13 +43,18 @@ LIMITS: Final = {
     "vxm.compare": (0, 1),
     "sxm.queues": (0, 64),
     "c2c.queues": (0, 64),
-    "timing.vxm_alu": (1, 1 << 16),
     "cost.watts": (0, 10**6),
     "cost.card_dollars": (0, 10**9),
     "cost.lifetime_days": (1, 10**6),
     "cost.busy_percent": (1, 100),
 }
-"""What a chip can have and still be addressed by the instruction words' fields; every other count: 0 .. 65536."""
+"""What a chip can have and still be addressed by the instruction words' fields; ``limits`` has the rest."""
+
+
+def limits(name: str) -> tuple[int, int]:
+    """Least and greatest value of a count. A result takes a cycle at least: of all latencies only ``timing.stagger`` may be 0."""
+    latency = name.startswith("timing.") and name != "timing.stagger"
+    return LIMITS.get(name, (int(latency), 1 << 16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +226,7 @@ def make_machine(facts: dict[str, Fact], where: str) -> Machine:
             if not isinstance(fact.value, str):
                 raise InputError(150, f"field {name} is not a text: {fact.value!r}", where=where)
             continue
-        low, high = LIMITS.get(name, (0, 1 << 16))
+        low, high = limits(name)
         if not isinstance(fact.value, int):
             raise InputError(150, f"field {name} is not a count: {fact.value!r}", where=where)
         if not low <= fact.value <= high:

@@ -112,6 +112,8 @@ def tensor_problem(tensor: PortTensor, machine: Machine) -> str:
     """Why the tensor cannot lie on ``machine`` as it says, or the empty text."""
     if tensor.abi_dtype not in ABI_DTYPES:
         return f"type {tensor.abi_dtype[:80]!r} is none of {', '.join(sorted(ABI_DTYPES))}"
+    if tensor.minimum > tensor.maximum:
+        return f"values {tensor.minimum} .. {tensor.maximum}: the least is above the greatest"
     elements = math.prod(tensor.shape)
     if min(tensor.shape, default=0) < 0 or elements >= 1 << 40:
         return f"shape {list(tensor.shape)}"

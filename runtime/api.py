@@ -90,22 +90,32 @@ class Session:
         program: a ``Program`` or the path of a ``.lpu`` file.
         threads: how many threads a run uses; the bits of the outputs do not depend on it.
         emulator: ``jit``, or ``plain``: with every optimisation off. The bits do not depend on it either.
+        certificate: what ``isa.verify.verify`` gave for this program; without one it is verified here.
 
     Raises:
         UsageError: TSP653, no such emulator.
-        VerifyError: the program breaks a rule of the machine; nothing of it was run.
+        VerifyError: the program breaks a rule of the machine, or the certificate is of another one (TSP390); nothing of it
+            was run.
     """
 
-    def __init__(self, program: Program | Source, threads: int = 1, emulator: str = "jit") -> None:
+    def __init__(
+        self,
+        program: Program | Source,
+        threads: int = 1,
+        emulator: str = "jit",
+        certificate: Certificate | None = None,
+    ) -> None:
         from emulator.jit import Kernel
-        from isa.verify import verify
+        from isa.verify import admit, verify
 
         if emulator not in EMULATORS:
             raise UsageError(
                 653, f"no emulator {emulator!r}", hint=f"one of: {', '.join(EMULATORS)}"
             )
         self.program = program if isinstance(program, Program) else load(program)
-        self.certificate: Certificate = verify(self.program)
+        self.certificate: Certificate = (
+            verify(self.program) if certificate is None else admit(self.program, certificate)
+        )
         self._kernel = Kernel(self.program, threads=threads, plain=emulator == "plain")
 
     def get_inputs(self) -> list[NodeArg]:

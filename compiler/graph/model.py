@@ -74,7 +74,7 @@ class Graph:
         """Check single definition before use, and every shape and dtype against its rule.
 
         Raises:
-            InternalError: TSP910 or TSP911, naming the node.
+            InternalError: TSP901 or TSP902, naming the node.
         """
         defined: set[str] = set()
         for tensor in [given.tensor for given in self.inputs] + [
@@ -82,38 +82,38 @@ class Graph:
         ]:
             self._define(tensor.name, defined, "a graph input or constant")
             if self.tensors.get(tensor.name) != tensor:
-                raise InternalError(911, f"tensor '{tensor.name}' is not listed as {tensor}")
+                raise InternalError(902, f"tensor '{tensor.name}' is not listed as {tensor}")
         for node in self.nodes:
             self._verify_node(node, defined)
         produced = {name for node in self.nodes for name in node.outputs}
         for output in self.outputs:
             if output.tensor not in produced:
-                raise InternalError(911, f"output '{output.name}' is made by no node")
+                raise InternalError(902, f"output '{output.name}' is made by no node")
         if extra := set(self.tensors) - defined:
-            raise InternalError(911, f"tensor '{min(extra)}' is listed and never defined")
+            raise InternalError(902, f"tensor '{min(extra)}' is listed and never defined")
 
     def _define(self, name: str, defined: set[str], by: str) -> None:
         if not name or name in defined:
-            raise InternalError(911, f"{by} defines '{name}' a second time")
+            raise InternalError(902, f"{by} defines '{name}' a second time")
         defined.add(name)
 
     def _verify_node(self, node: Node, defined: set[str]) -> None:
         for name in node.inputs:
             if name and name not in defined:
                 raise InternalError(
-                    911, f"node '{node.name}' ({node.op}) uses '{name}' before it is defined"
+                    902, f"node '{node.name}' ({node.op}) uses '{name}' before it is defined"
                 )
         operands = [self.tensors[name] if name else None for name in node.inputs]
         try:
             shape, dtype = infer(node.op, node.attrs, operands)
         except ShapeError as error:
-            raise InternalError(910, error.message, where=f"node '{node.name}'") from None
+            raise InternalError(901, error.message, where=f"node '{node.name}'") from None
         if len(node.outputs) != 1:
-            raise InternalError(911, f"node '{node.name}' has {len(node.outputs)} outputs")
+            raise InternalError(902, f"node '{node.name}' has {len(node.outputs)} outputs")
         self._define(node.output, defined, f"node '{node.name}'")
         listed, found = self.tensors.get(node.output), Tensor(node.output, shape, dtype)
         if listed != found:
-            raise InternalError(911, f"node '{node.name}' gives {found}, listed is {listed}")
+            raise InternalError(902, f"node '{node.name}' gives {found}, listed is {listed}")
 
     def producers(self) -> dict[str, Node]:
         """Tensor name to the node that makes it."""

@@ -23,7 +23,7 @@ class ShapeError(InternalError):
     """Operands that an operation does not take. Importers turn it into an error about the user's node."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(910, message)
+        super().__init__(901, message)
 
 
 @dataclass(frozen=True, slots=True)

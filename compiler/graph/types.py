@@ -108,7 +108,7 @@ class Constant:
         array = np.ascontiguousarray(self.load()).reshape(self.tensor.shape)
         if array.dtype != self.tensor.dtype.numpy:
             raise InternalError(
-                911,
+                902,
                 f"constant '{self.tensor.name}' is declared {self.tensor.dtype.value} "
                 f"and holds {array.dtype}",
             )

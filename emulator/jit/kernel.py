@@ -16,6 +16,7 @@ import numpy.typing as npt
 from emulator.image import CHUNK, Image, constant_words, image_shape, read_outputs, write_inputs
 from emulator.jit.cache import ObjectCache, default_directory
 from emulator.jit.effects import Ints
+from emulator.jit.guarded import guarded, sheltered
 from emulator.jit.host import this_host
 from emulator.jit.library import Library, Shape
 from emulator.jit.prepare import prepare
@@ -114,14 +115,14 @@ class Kernel:
         self._words = self._words.reshape(-1, machine.lanes)
         memory = {
             Region.CHIP: self._words,
-            Region.CONSTANTS: np.ascontiguousarray(self.program.data),
+            Region.CONSTANTS: sheltered(self.program.data),
             Region.RESULTS: zeroed_arena(results),
             Region.SUMS: zeroed_arena(sums),
             Region.SCRATCH: zeroed_arena(scratch * self.threads),
             Region.PANELS: zeroed_arena(panels),
         }
         starts = {region: held.ctypes.data for region, held in memory.items()}
-        tables = np.empty_like(prepared.tables)
+        tables = guarded(prepared.tables.nbytes).view(np.int64).reshape(prepared.tables.shape)
         starts[Region.TABLES] = tables.ctypes.data
         tables[:] = placed(prepared.tables, starts)
         self._copy(prepared.copied)

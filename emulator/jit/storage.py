@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from emulator.jit.groups import operands, row_maker
+from emulator.jit.guarded import guarded
 from emulator.jit.nodes import Graph, Kind, Node
 from emulator.jit.order import Plan
 from emulator.jit.regions import ALIGN, Region
@@ -23,15 +22,11 @@ Key = tuple[str, int]
 
 
 def zeroed_arena(size: int, huge: bool = True) -> npt.NDArray[np.uint8]:
-    """Zeroed bytes that start on a page, and ``SLACK`` more; they take memory when they are first written.
+    """Zeroed bytes and ``SLACK`` more, ``guarded``; they take memory when they are first written.
 
     Of huge pages where the system has them, which takes a tenth of the faults; not for what is written here and there.
     """
-    pages = mmap.mmap(-1, size + SLACK)
-    if huge and hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):
-            pages.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(pages, np.uint8)[:size]
+    return guarded(size + SLACK, huge)[:size]
 
 
 class Storage:

@@ -22,6 +22,7 @@ from isa.verify.report import RULES, EnoughError, Refusal
 
 VERSION: Final = 2
 """Of the rules: a certificate of another version is no longer one."""
+NO_CERTIFICATE: Final = 390
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ def digest(program: Program) -> str:
             h.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     h.update(repr((program.inputs, program.outputs, program.nodes)).encode())
     return h.hexdigest()
+
+
+def admit(program: Program, certificate: Certificate) -> Certificate:
+    """``certificate``, if it is that of these bytes, this chip and this verifier; else ``VerifyError`` TSP390."""
+    found = digest(program)
+    if certificate.digest != found:
+        message = f"the certificate is of {certificate.digest[:16]}, the program is {found[:16]}"
+        hint = "verify it again: program, chip or verifier are others since"
+        raise VerifyError(NO_CERTIFICATE, message, where="the program", hint=hint)
+    return certificate
 
 
 @overload
@@ -87,4 +98,4 @@ def _judge(ctx: Context) -> None:
     streams.check(ctx)
 
 
-__all__ = ["RULES", "VERSION", "Certificate", "Refusal", "digest", "verify"]
+__all__ = ["RULES", "VERSION", "Certificate", "Refusal", "admit", "digest", "verify"]

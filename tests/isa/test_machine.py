@@ -90,6 +90,12 @@ def test_abi_hash_is_of_what_a_schedule_depends_on() -> None:
         ),
         ("hop = { value = 1", "hop = { values = 1", "streams.hop has no value"),
         ("hop = { value = 1", "hop = { value = 1.5", "streams.hop is not a count"),
+        ("mem_write = { value = 1", "mem_write = { value = 0", "timing.mem_write = 0 is outside 1"),
+        (
+            "c2c_hop = { value = 650",
+            "c2c_hop = { value = 0",
+            "timing.c2c_hop = 0 is outside 1 .. 65536",
+        ),
         ("hop = { value = 1", "hop = { value = -1", "streams.hop = -1 is outside 1 .. 64"),
         ("words = { value = 256", "words = { value = 65_536", "a word address has 16 bits"),
         ('name = { value = "tiny"', "name = { value = 3", "chip.name is not a text"),
@@ -114,3 +120,7 @@ def test_a_chip_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(TINY.replace("slices = { value = 12", "slices = { value = 3"))
     assert load_chip(str(path)).positions == 11
+
+
+def test_a_chip_without_stagger_is_one() -> None:
+    assert parse_chip(TINY.replace("stagger = { value = 4", "stagger = { value = 0"), "")

@@ -123,7 +123,8 @@ def _lanes(program: Program, words: list[str]) -> Program:
 
 def _tensor(program: Program, words: list[str]) -> Program:
     kind, index, field, value = words
-    given: Any = (int(value),) if field == "shape" else value
+    number = int(value) if value.isdigit() else value
+    given: Any = (number,) if field == "shape" else number
     tensors = list(getattr(program, f"{kind}s"))
     tensors[int(index)] = dataclasses.replace(tensors[int(index)], **{field: given})
     ports: Any = {f"{kind}s": tuple(tensors)}
