@@ -87,3 +87,14 @@ def test_without_one_the_program_is_verified() -> None:
     late = assemble(ADD.replace("@10 MEM_E0", "@11 MEM_E0"))
     with pytest.raises(VerifyError, match="TSP341"):
         Session(late)
+
+
+def test_constants_of_a_file_cannot_be_changed_behind_their_certificate() -> None:
+    with_data = assemble(f"{ADD}.segment MEM_W5, 0, x1\n.fill 7\n")
+    program = from_bytes(to_bytes(with_data))
+    certificate = verify(program)
+    with pytest.raises(ValueError, match="read-only"):
+        program.data[0] = 1
+    changed = dataclasses.replace(program, data=program.data + 1)
+    with pytest.raises(VerifyError, match="TSP390"):
+        Session(changed, certificate=certificate)
