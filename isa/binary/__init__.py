@@ -118,7 +118,6 @@ def _program(fetch: Fetch, size: int, machine: Machine | None, where: str) -> Pr
         facts.meta,
     )
     object.__setattr__(program, "data_digest", constants.digest)
-    program.data.flags.writeable = False  # or the digest would not be that of the data
     _check_indices(program, where)
     if encode_facts(program) != raw:
         raise InputError(519, "section facts is not in its canonical form", where=where)
