@@ -138,7 +138,7 @@ def load_lines(found: Loading) -> list[str]:
 
 def compiled(model: Path, chip: str, out: Path, dims: Iterable[str] = ()) -> Compiled:
     """Compile with the command line in a process of its own. Raises UsageError TSP807 if that fails."""
-    arguments = ["compile", str(model), "--chip", chip, "-o", str(out), "--json"]
+    arguments = ["compile", str(model), "--chip", chip, "-o", str(out), "--no-cache", "--json"]
     for dim in dims:
         arguments += ["--dim", dim]
     with tempfile.TemporaryFile() as captured:

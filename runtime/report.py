@@ -39,6 +39,11 @@ def _is_number(text: str) -> bool:
     return text.replace(",", "").replace(".", "", 1).isdigit()
 
 
+def written_text(output: object) -> str:
+    """The line that says where a program went."""
+    return f"  wrote {output}" if output else "  not written: -o OUT.lpu writes it"
+
+
 def sram_bytes(machine: Machine) -> int:
     """All memory of a chip, in bytes."""
     return 2 * machine.slices * machine.words * machine.lanes
@@ -83,6 +88,7 @@ class CompileSummary:
             "sram_total_bytes": sram_bytes(machine),
             "seconds": round(sum(report.seconds.values()), 4),
             "stages": self.stages(),
+            "cached": False,
             "verified": self.certificate.digest,
             "output": self.output or None,
         }
@@ -116,9 +122,7 @@ class CompileSummary:
         ]
         lines = [f"{self.model}: chip {machine.name}, {self.precision}, verified", aligned(rows)]
         if written:
-            lines.append(
-                f"  wrote {self.output}" if self.output else "  not written: -o OUT.lpu writes it"
-            )
+            lines.append(written_text(self.output))
         return "\n".join(lines)
 
     def timing_text(self) -> str:

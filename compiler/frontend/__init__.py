@@ -42,6 +42,13 @@ def import_model(
     return run(graph)
 
 
+def data_files(path: str | os.PathLike[str]) -> list[str]:
+    """The files with weights of a model that compiles, relative to its folder."""
+    from compiler.frontend.validate import external_files
+
+    return external_files(read_model(Path(path)))
+
+
 def import_raw(
     source: str | os.PathLike[str] | ModelProto, dims: Mapping[str, int] | None = None
 ) -> Graph:

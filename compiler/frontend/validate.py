@@ -118,3 +118,19 @@ def _subgraphs(node: NodeProto) -> Iterator[GraphProto]:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
+
+
+def external_files(model: ModelProto) -> list[str]:
+    """The files, as the model writes their paths, in which tensors of a valid model lie."""
+    graphs, tensors = [model.graph], []
+    nodes = [node for function in model.functions for node in function.node]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            nodes += graph.node
+            tensors += graph.initializer
+            continue
+        node = nodes.pop()
+        tensors += [a.t for a in node.attribute if a.HasField("t")]
+        graphs += _subgraphs(node)
+    return sorted({e.value for t in tensors for e in t.external_data if e.key == "location"})

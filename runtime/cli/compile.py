@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from runtime.cli.progress import progress
 if TYPE_CHECKING:
     from compiler import Compilation
     from isa.verify import Certificate
+    from runtime.compile_cache import CompileCache, Request
     from runtime.report import CompileSummary
 
 STAGES = ("graph", "tiles", "placement", "schedule", "asm")
@@ -52,6 +54,14 @@ STAGES = ("graph", "tiles", "placement", "schedule", "asm")
     help="Write every stage's form into this folder.",
 )
 @click.option("--timing", is_flag=True, help="Show seconds and peak memory a stage.")
+@click.option(
+    "--cache/--no-cache",
+    default=True,
+    show_default=True,
+    envvar="TSPC_CACHE",
+    show_envvar=True,
+    help="Take an unchanged model's program from the last time. --timing and --dump compile anew.",
+)
 @json_option
 def command(
     file: Path,
@@ -62,13 +72,20 @@ def command(
     dump: str | None,
     dump_dir: Path | None,
     timing: bool,
+    cache: bool,
     as_json: bool,
 ) -> None:
     """Compile an ONNX model into a verified program and report what it takes."""
+    from isa.machine import load_chip
+    from runtime.compile_cache import CompileCache, Request
     from runtime.files import check_target, make_folder, write_whole
 
     if output is not None:
         check_target(output, file)
+    request = Request(file, dims, load_chip(chip), precision)
+    kept = CompileCache() if cache and not (timing or dump or dump_dir) else None
+    if kept is not None and _unchanged(kept, request, output, as_json):
+        return
     from compiler import compile_model
     from runtime.report import CompileSummary
 
@@ -82,7 +99,48 @@ def command(
         for stage in STAGES:
             write_whole(dump_dir / f"{stage}.txt", compilation.dump(stage).encode())
     summary = CompileSummary(file.name, compilation, certificate, precision, str(output or ""))
+    if kept is not None:
+        _keep(kept, request, summary)
     _report(summary, dump, timing, as_json)
+
+
+def _unchanged(kept: CompileCache, request: Request, output: Path | None, as_json: bool) -> bool:
+    """Whether the program was there from before; then it is written and reported."""
+    from runtime.files import writing
+    from runtime.report import written_text
+
+    started = time.perf_counter()
+    hit = kept.find(request)
+    if hit is None:
+        return False
+    if output is not None:
+        with writing(output):
+            hit.copy_to(output)
+    seconds = time.perf_counter() - started
+    data = hit.data | {
+        "cached": True,
+        "seconds": round(seconds, 4),
+        "output": str(output or "") or None,
+    }
+    text = f"{hit.text}\n  unchanged since it was compiled: taken from the cache\n{written_text(output)}"
+    emit(as_json, data, text)
+    return True
+
+
+def _keep(kept: CompileCache, request: Request, summary: CompileSummary) -> None:
+    """Put the program where the next call finds it."""
+    from compiler.frontend import data_files
+    from isa.binary import write
+
+    program = summary.compilation.program
+    external = data_files(request.model)
+    kept.keep(
+        request,
+        lambda path: write(program, path),
+        external,
+        summary.to_dict(),
+        summary.text(written=False),
+    )
 
 
 def verify_and_write(compilation: Compilation, output: Path | None) -> Certificate:
