@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -20,11 +21,14 @@ TSPC = [sys.executable, "-m", "tspc"]
 
 
 def test_help_starts_in_a_fifth_of_a_second() -> None:
+    """Processor time, since other processes have a share of the clock's."""
+
     def once() -> float:
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([*TSPC, "--help"], capture_output=True, text=True, check=True)
         assert "Exit codes" in done.stdout
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(once() for _ in range(3)) < 0.2
 
