@@ -15,9 +15,7 @@ from isa.assembly.kernels import Kernels, kernel_call
 from isa.assembly.lines import Word
 from isa.assembly.names import Scope, unknown
 from isa.assembly.render import WrittenError, value_of, whole
-from isa.assembly.sources import Lines, place
-from isa.assembly.sources import Source as Source
-from isa.assembly.sources import StopError as StopError
+from isa.assembly.sources import Lines, Source, StopError, place
 from isa.assembly.tensors import FILE, inside
 from isa.assembly.written import code_of, find, split
 
