@@ -23,6 +23,8 @@ PAD: Final = 16
 """Floats between rows of widened activations beyond their lanes: keeps rows off one cache set."""
 ALIGN: Final = 16
 LINE: Final = 64
+AHEAD: Final = 4
+"""Bytes of the next panel that a tile asks for a step of k: eleven tiles ask for all of it."""
 
 
 def panel_columns(target: Target) -> int:
@@ -67,6 +69,7 @@ class Multiply:
         return "\n".join(texts) + "\n"
 
 
+# ``%gap``: from panel to panel in a strip; else from this panel to what it is to ask for of the next one.
 TILE: Final = "ptr %a, ptr %b, ptr %c, i64 %pitch, i64 %k, i1 %start, i64 %valid, i64 %gap"
 
 
@@ -143,8 +146,7 @@ class _Tile:
         weights = [f.at("%b", f.let(f"mul i64 {k}, {2 * wide}"))]
         for _ in range(1, self.panels):
             weights.append(f.at(weights[-1], "%gap"))
-        if self.panels > 1:
-            self._prefetch(weights)
+        self._prefetch(k, weights)
         lanes = f.at("%a", f.let(f"mul i64 {k}, 4"))
         pitch = activation_pitch(self.target)
         for u in range(self.unroll):
@@ -164,10 +166,14 @@ class _Tile:
             ]
         return sums
 
-    def _prefetch(self, weights: list[str]) -> None:
-        """Ask for what the next strip streams: a single row leaves memory no time otherwise."""
+    def _prefetch(self, k: str, weights: list[str]) -> None:
+        """Ask for what comes next: of the next panel a line a few steps, or all that the next strip streams."""
         f, name = self.f, "llvm.prefetch.p0"
         f.declares.add(f"declare void @{name}(ptr, i32, i32, i32)")
+        if self.panels == 1:
+            where = f.at(f.at("%b", "%gap"), f.let(f"mul i64 {k}, {AHEAD}"))
+            f.do(f"call void @{name}(ptr {where}, i32 0, i32 3, i32 1)")
+            return
         ahead = f.let(f"mul i64 %gap, {self.panels}")
         for panel in weights:
             for line in range(0, 2 * self.unroll * panel_columns(self.target), LINE):
@@ -321,9 +327,12 @@ class _Multiply:
             with f.loop(done, end, block) as row:
                 a = f.at(scratch, f.let(f"mul i64 {row}, {4 * activation_pitch(self.target)}"))
                 c = f.at(sums, f.let(f"mul i64 {row}, {pitch}"))
+                tile = f.let(f"udiv i64 {row}, {block}")
+                ahead = f.let(f"mul i64 {tile}, {f.let(f'mul i64 {k}, {AHEAD}')}")
+                ahead = f.let(f"add i64 {ahead}, {self.words[4]}")
                 f.do(
                     f"call void @{_tile(block, masked)}(ptr {a}, ptr {weights}, ptr {c}, "
-                    f"i64 {pitch}, i64 {k}, i1 {started}, i64 {valid}, i64 0)"
+                    f"i64 {pitch}, i64 {k}, i1 {started}, i64 {valid}, i64 {ahead})"
                 )
             done = end
 
