@@ -6,7 +6,7 @@ import numpy as np
 
 from emulator.jit.constants import Constants
 from emulator.jit.effects import Ints
-from emulator.jit.emit_rows import RowEmitter
+from emulator.jit.emit_rows import Emitted, RowEmitter
 from emulator.jit.moves import Moves
 from emulator.jit.nodes import Graph, Node
 from emulator.jit.places import Places
@@ -72,11 +72,11 @@ class MatrixEmitter:
             table.add(shape, words, words[0] * words[1])
         self._panels[number] = self._shared[key]
 
-    def accumulate(self, node: Node, table: Table) -> None:
-        """An ``acc`` run, and its emission if anything takes it."""
+    def accumulate(self, node: Node, table: Table) -> Emitted | None:
+        """An ``acc`` run; what it emits, if anything takes that."""
         if node.burst in self.moves.bursts:
             self._move(node, table)
-            return
+            return None
         graph, c = self.graph, self.graph.columns
         dtype, row, start, emit, _ = c["args"][node.burst][:5]
         stride = c["stride"][node.burst]
@@ -85,8 +85,9 @@ class MatrixEmitter:
         base = Region.SUMS.base + first * self.acc_pitch
         pitch = stride * self.acc_pitch
         self._products(node, table, base, pitch, start)
-        if emit and node.burst in self.rows.stored:
-            self.rows.emission(node, base, pitch, DType(dtype), node.id in self.uniform)
+        if not emit or node.burst not in self.rows.stored:
+            return None
+        return Emitted(node, base, pitch, DType(dtype), node.id in self.uniform)
 
     def _products(self, node: Node, table: Table, base: int, pitch: int, start: int) -> None:
         weights = self.graph.weights[node.weights]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from emulator.jit.groups import operands, row_maker
+from emulator.jit.groups import ROWWISE, operands, row_maker
 from emulator.jit.nodes import Graph, Kind, Node, Ref
 from emulator.jit.places import Places
 from emulator.jit.table import Table
@@ -59,6 +60,17 @@ class _Draft:
         table.add(shape, words, lanes)
 
 
+class Emitted(NamedTuple):
+    """What an ``acc`` run emits: accumulator rows of ``stride`` bytes, ``uniform`` ones alike in all lanes; ``kept`` for later."""
+
+    node: Node
+    pointer: int
+    stride: int
+    dtype: DType
+    uniform: bool
+    kept: bool = True
+
+
 class RowEmitter:
     """Emits row kernels into a table."""
 
@@ -66,9 +78,11 @@ class RowEmitter:
         self.graph, self.places, self.table = graph, places, table
         self.stored = {burst for kind, burst in places.storage.offsets if kind == "result"}
 
-    def group(self, nodes: list[Node], divisible: bool) -> None:
-        """One kernel for a group: operations in order of time, then writes."""
+    def group(self, nodes: list[Node], divisible: bool, emitted: Emitted | None = None) -> None:
+        """One kernel for a group: operations in order of time, then writes; ``emitted`` is computed in front of them."""
         draft, results = _Draft(), dict[int, Source]()
+        if emitted is not None:
+            results[emitted.node.id] = self._emitted(draft, emitted)
         for node in (n for n in nodes if n.kind is Kind.VXM):
             results[node.id] = self._operation(draft, node, results)
         for node in (n for n in nodes if n.kind is Kind.WRITE):
@@ -86,16 +100,36 @@ class RowEmitter:
         draft.output(source, -1, target, self.places.pitch(node.burst))
         draft.finish(self.table, node.count, divisible=True)
 
-    def emission(self, node: Node, pointer: int, stride: int, dtype: DType, uniform: bool) -> None:
-        """Accumulator rows as a result, or the first column of each in every lane; NaN canonical."""
+    def emission(self, emitted: Emitted) -> None:
+        """Accumulator rows as a result."""
         draft = _Draft()
-        source = draft.input((Input(4, spread=uniform), ((pointer, stride),)))
-        if dtype.is_float:
+        self._emitted(draft, emitted)
+        draft.finish(self.table, emitted.node.count, divisible=True)
+
+    def takes_whole(self, nodes: list[Node], node: Node) -> bool:
+        """Whether a group can have ``node`` in front: it uses its results, and only row by row."""
+        used = False
+        for member in nodes:
+            if member.kind not in ROWWISE or member.count != node.count:
+                return False
+            for operand in operands(self.graph, member):
+                if any(ref.burst == node.burst for ref in operand):
+                    used = True
+                    if row_maker(self.graph, member, operand) is not node:
+                        return False
+        return used
+
+    def _emitted(self, draft: _Draft, emitted: Emitted) -> Source:
+        """What accumulators hold, or the first column of each row in every lane; NaN canonical. Stored if it is kept."""
+        node, given = emitted.node, Input(4, spread=emitted.uniform)
+        source = draft.input((given, ((emitted.pointer, emitted.stride),)))
+        if emitted.dtype.is_float:
             draft.operations.append((Op("cvt", DType.F32, DType.F32, False), (source,)))
-            source = Source("o", 0)
-        target = self.places.result(node.burst, node.first)
-        draft.output(source, -1, target, self.places.pitch(node.burst))
-        draft.finish(self.table, node.count, divisible=True)
+            source = Source("o", len(draft.operations) - 1)
+        if emitted.kept:
+            target = self.places.result(node.burst, node.first)
+            draft.output(source, -1, target, self.places.pitch(node.burst))
+        return source
 
     def _word(self, node: Node) -> tuple[int, int]:
         """The words that a read or write burst's run names, and their stride."""

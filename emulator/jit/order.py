@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from emulator.jit.accesses import Access, Accesses, Changing, directions, ordered, row_by_row
-from emulator.jit.groups import Groups, makers
+from emulator.jit.groups import ROWWISE, Groups, makers
 from emulator.jit.nodes import Graph, Kind, Node
 from isa.errors import InternalError
 
@@ -110,12 +110,15 @@ class Plan:
                 self.dependent.add(group)
 
     def _sorted(self) -> list[int]:
-        """Groups whose predecessors are all placed, earliest first."""
+        """Groups whose predecessors are all placed: row by row work as soon as it can be, while its operands are in the
+        host's caches; then the earliest."""
         waiting = dict.fromkeys(self.members, 0)
         for followers in self.after.values():
             for g in followers:
                 waiting[g] += 1
-        start = {g: nodes[0].time for g, nodes in self.members.items()}
+        start = {
+            g: (nodes[0].kind not in ROWWISE, nodes[0].time) for g, nodes in self.members.items()
+        }
         ready = [(start[g], g) for g, n in waiting.items() if n == 0]
         heapq.heapify(ready)
         out = []

@@ -12,7 +12,8 @@ from emulator.jit.constants import Constants
 from emulator.jit.effects import Ints
 from emulator.jit.emit_lanes import LaneEmitter
 from emulator.jit.emit_matrix import MatrixEmitter, panel_size
-from emulator.jit.emit_rows import RowEmitter
+from emulator.jit.emit_rows import Emitted, RowEmitter
+from emulator.jit.groups import ROWWISE
 from emulator.jit.library import Compiled, Library, Shape
 from emulator.jit.moves import Moves
 from emulator.jit.nodes import Graph, Kind
@@ -62,10 +63,12 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
     for number in constant:
         if windows[number, 1] > windows[number, 0]:
             matrix.constant(number, once)
-    for nodes, divisible in zip(plan.groups, plan.divisible, strict=True):
+    emitted: Emitted | None = None
+    for position, (nodes, divisible) in enumerate(zip(plan.groups, plan.divisible, strict=True)):
         kind = nodes[0].kind
-        if kind in (Kind.VXM, Kind.WRITE):
-            rows.group(nodes, divisible)
+        if kind in ROWWISE:
+            rows.group(nodes, divisible, emitted)
+            emitted = None
         elif kind is Kind.COPY:
             rows.copy(nodes[0])
         elif kind in (Kind.GATHER, Kind.SCATTER):
@@ -75,7 +78,14 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
         elif kind is Kind.PACK:
             matrix.pack(nodes[0].weights, table, storage.address(("panel", nodes[0].weights)))
         else:
-            matrix.accumulate(nodes[0], table)
+            emitted = matrix.accumulate(nodes[0], table)
+            following = plan.groups[position + 1] if position + 1 < len(plan.groups) else []
+            if emitted and (plain or not rows.takes_whole(following, nodes[0])):
+                rows.emission(emitted)
+                emitted = None
+            elif emitted:
+                last = storage.lifetimes["result", nodes[0].burst][1]
+                emitted = emitted._replace(kept=last > position + 1)
     kernels: dict[Compiled, int] = {}
     first, entries = once.numbered(kernels), table.numbered(kernels)
     copied, restored = constants.needed(graph, places, changing)

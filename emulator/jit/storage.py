@@ -30,13 +30,17 @@ def zeroed_arena(size: int, huge: bool = True) -> npt.NDArray[np.uint8]:
 
 
 class Storage:
-    """Addresses of results and panels, for a plan. One buffer serves all, a result's place free again after its last use."""
+    """Addresses of results and panels, for a plan. One buffer serves all, a result's place free again after its last use.
+
+    ``lifetimes`` are the first and the last position of each.
+    """
 
     def __init__(self, plan: Plan, sizes: dict[Key, int]) -> None:
         self.offsets: dict[Key, int] = {}
+        self.lifetimes = _lifetimes(plan)
         self._top = 0
         self._free: dict[int, list[int]] = {}
-        self._allocate(_lifetimes(plan), sizes)
+        self._allocate(self.lifetimes, sizes)
         self.size = self._top + SLACK
 
     def address(self, key: Key) -> int:
