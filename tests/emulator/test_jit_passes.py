@@ -154,3 +154,23 @@ def test_single_rows_through_many_columns(
     b.store(done, b.matrix, b.inward + 4, [5, 6, 7, 8], 0, rows, 2)
     for threads in (1, 2, 3):
         agree(b.program(), tmp_path, threads)
+
+
+@pytest.mark.parametrize("rows", [1, 13])
+def test_what_a_pass_emits_is_used_twice(rows: int, tmp_path: Path) -> None:
+    """Stored as it is, and by way of the VXM: one user follows the pass at once, the other finds it kept."""
+    rng, b, q = np.random.RandomState(rows), Build(TINY), TINY.vxm_queue
+    w, x = (rng.randn(n, LANES).astype(np.float16) for n in (LANES, rows))
+    x[0, :3] = np.inf, -np.inf, np.nan
+    for plane in range(2):
+        b.constant(plane, 0, byte_planes(w)[plane])
+        b.constant(2 + plane, 0, byte_planes(x)[plane])
+    b.weights(300, DType.F16, [0, 1], 0, LANES)
+    done, interval = b.product(300, DType.F16, [2, 3], 0, rows, LANES), 2
+    b.store(done, b.matrix, b.inward + 4, [4, 5, 6, 7], 64, rows, interval)
+    at = done + abs(TINY.vxm_position - b.matrix) * TINY["streams.hop"]
+    b.unit(q + 0, at, Exp(DType.F32, stream(b.inward + 4), west=9), rows, interval)
+    after = at + TINY.timing(Exp.timing)
+    b.store(after, TINY.vxm_position, b.outward + 8, [4, 5, 6, 7], 0, rows, interval)
+    for threads in (1, 2):
+        agree(b.program(), tmp_path, threads)
