@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from isa.errors import TspcError, UsageError
 from isa.machine import load_chip
-from runtime.bench_load import Loading, loading
+from runtime.bench_load import Loading, loading, measured
 from runtime.feeds import random_feeds
 from runtime.models import materialize
 from runtime.report import aligned
@@ -141,16 +140,8 @@ def compiled(model: Path, chip: str, out: Path, dims: Iterable[str] = ()) -> Com
     arguments = ["compile", str(model), "--chip", chip, "-o", str(out), "--no-cache", "--json"]
     for dim in dims:
         arguments += ["--dim", dim]
-    with tempfile.TemporaryFile() as captured:
-        start = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "-m", "tspc", *arguments], stdout=captured)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise UsageError(807, f"tspc {' '.join(arguments)} ended with {child.returncode}")
-        captured.seek(0)
-        return Compiled(seconds, usage.ru_maxrss * 1024, json.loads(captured.read()))
+    done = measured(["-m", "tspc", *arguments], {})
+    return Compiled(done.seconds, done.peak_bytes, json.loads(done.output))
 
 
 def onnxruntime_runner(model: Path, threads: int) -> Callable[[Mapping[str, Array]], list[Array]]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,17 @@ from typing import Any, Final
 from isa.errors import UsageError
 
 FAILED: Final = 807
+STARTER: Final = """
+import json, os, sys, time
+start = time.perf_counter()
+child = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ)
+_, status, usage = os.wait4(child, 0)
+seconds = time.perf_counter() - start
+code = os.waitstatus_to_exitcode(status)
+print(json.dumps([seconds, usage.ru_maxrss]), flush=True)
+sys.exit(code if code >= 0 else 128 - code)
+"""
+"""A process that starts another and tells its wall time and peak memory (KiB) on a last line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +58,36 @@ def loading(program: Path, threads: int, emulator: str = "jit", runs: int = 3) -
 
 
 def _child(program: Path, threads: int, emulator: str, cache: str) -> tuple[dict[str, float], int]:
-    command = [sys.executable, "-m", "runtime.bench_load", str(program), str(threads), emulator]
-    environment = {**os.environ, "XDG_CACHE_HOME": cache}
+    command = ["-m", "runtime.bench_load", str(program), str(threads), emulator]
+    done = measured(command, {"XDG_CACHE_HOME": cache})
+    return json.loads(done.output), done.peak_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A process as the system saw it, and what it wrote to stdout."""
+
+    seconds: float
+    peak_bytes: int
+    output: bytes
+
+
+def measured(arguments: Sequence[str], environment: Mapping[str, str]) -> Measured:
+    """Run this Python with ``arguments``, the environment extended. Raises UsageError TSP807 if it fails.
+
+    It is started by a small process: a process counts the memory of the one that it was forked from as its own.
+    """
     with tempfile.TemporaryFile() as captured:
-        child = subprocess.Popen(command, stdout=captured, env=environment)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise UsageError(FAILED, f"{' '.join(command)} ended with {child.returncode}")
+        command = [sys.executable, "-c", STARTER, *arguments]
+        child = subprocess.Popen(
+            command, stdout=captured, stderr=None, env={**os.environ, **environment}
+        )
+        if child.wait():
+            raise UsageError(FAILED, f"{' '.join(arguments)} ended with {child.returncode}")
         captured.seek(0)
-        return json.loads(captured.read()), usage.ru_maxrss * 1024
+        output, _, facts = captured.read().rstrip().rpartition(b"\n")
+        seconds, kilobytes = json.loads(facts)
+        return Measured(seconds, kilobytes * 1024, output)
 
 
 def timed(path: str, threads: int, emulator: str) -> dict[str, float]:
