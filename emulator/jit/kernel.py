@@ -22,7 +22,7 @@ from emulator.jit.library import Library, Shape
 from emulator.jit.prepare import prepare
 from emulator.jit.prepared import Prepared
 from emulator.jit.regions import Region, placed
-from emulator.jit.storage import zeroed_arena
+from emulator.jit.storage import return_memory, zeroed_arena
 from emulator.jit.walk import Walker
 from emulator.trace import Trace
 from isa.errors import UsageError
@@ -102,6 +102,8 @@ class Kernel:
                 self._addresses = np.array(library.addresses(prepared.kernels), np.int64)
                 return prepared
         prepared, self.shapes = prepare(program, library, plain)
+        if keep:
+            return_memory()
         self._addresses = np.array(library.addresses(prepared.kernels), np.int64)
         if store is not None and keep:
             store.put(key, prepared.to_bytes(), "plan", MOST_KEPT)

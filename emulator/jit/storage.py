@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -27,6 +29,12 @@ def zeroed_arena(size: int, huge: bool = True) -> npt.NDArray[np.uint8]:
     Of huge pages where the system has them, which takes a tenth of the faults; not for what is written here and there.
     """
     return guarded(size + SLACK, huge)[:size]
+
+
+def return_memory() -> None:
+    """Give memory that is free inside the process back to the system, where the C library can: preparing leaves much."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Storage:
