@@ -30,6 +30,14 @@ SMALL_CHIP = 24
 """Slices a hemisphere up to which they have no roles."""
 QUIET = 4096
 """Cycles behind everything placed after which nothing is busy any more and every dead word may be written."""
+INNER, OUTER = 12, 12
+"""Of 44 slices a hemisphere: those for fp32 scratch and those for matrix operands; the rest holds weights."""
+PENDING = 0.25
+"""What a cycle of reads still to be placed costs beside one that is placed; this and the next found by trial on BERT-base."""
+ROLE_COST = (0, 128, 256)
+"""Cycles that a slice of the own role, the weights' and the other role costs."""
+BANK_COST = 64
+"""Cycles that the bank costs in which what a result is computed from lies."""
 LOOK_AHEAD = 512
 """Cycles over which slices are compared."""
 SMALL_ROWS = 128
@@ -69,8 +77,8 @@ class Core:
         self.to_vxm: Ints = np.concatenate([index + 1, index + 1])
         self.to_mxm: Ints = np.concatenate([m.slices + 1 - index, m.slices + 1 - index])
         self.vxm = m.vxm_position
-        self.inner = m.slices * 3 // 11
-        self.outer = m.slices - self.inner
+        self.inner = m.slices * INNER // 44
+        self.outer = m.slices - m.slices * OUTER // 44
         self.t_read, self.t_write = m.timing("mem_read"), m.timing("mem_write")
         self.t_alu = m.timing("vxm_alu")
 
@@ -130,15 +138,21 @@ class Core:
         self, port: int, slice_: int, bank: int, cycle: int, count: int, step: int
     ) -> bool:
         """Reserve a port (first row of its kind in the tables) and the bank of a slice, if both are free."""
-        t = self.tables
-        bank_row = t.bank + slice_ * t.banks + bank
-        if not t.free(port + slice_, cycle, count, step) or not t.free(
-            bank_row, cycle, count, step
-        ):
+        if not self.port_free(port, slice_, bank, cycle, count, step):
             return False
+        t = self.tables
         t.take(port + slice_, cycle, count, step)
-        t.take(bank_row, cycle, count, step)
+        t.take(t.bank + slice_ * t.banks + bank, cycle, count, step)
         return True
+
+    def port_free(
+        self, port: int, slice_: int, bank: int, cycle: int, count: int, step: int
+    ) -> bool:
+        """Whether `take_port` would succeed."""
+        t = self.tables
+        return t.free(port + slice_, cycle, count, step) and t.free(
+            t.bank + slice_ * t.banks + bank, cycle, count, step
+        )
 
     def candidates(
         self, port: int, bank: int, slices: Ints, cycles: Ints, count: int, step: int
@@ -190,6 +204,7 @@ class Core:
         slices, banks, addresses = (list(x) for x in zip(*chosen, strict=True))
         since = max(self.memory.taken_at[s, a] for s, _, a in chosen)
         copy = Copy(hemisphere, slices, banks, addresses, [[] for _ in chosen], since)
+        self.memory.pending[slices] += fragment.users * fragment.load
         fragment.copies.setdefault(hemisphere, []).append(copy)
         return copy
 
@@ -214,23 +229,56 @@ class Core:
         base = hemisphere * self.per
         every = np.arange(base, base + self.per)
         every = every[self.memory.apart(fragment)[every]]
-        for pool, bank in self.roles(every, fragment.buffer):
-            span = max(count, fragment.rows)
-            ok = self.candidates(t.write, bank, pool, cycles[pool], span, step)
-            found = self._allocate(
-                self.quietest(pool[ok], cycles), bank, fragment.rows, cycles, planes
-            )
-            if found is not None:
-                for s, b, _ in found:
-                    self.memory.picked.append((id(fragment), s))
-                    self.take_port(t.write, s, b, int(cycles[s]), count, step)
-                return found
-        return None
+        span = max(count, fragment.rows)
+        ranked = self._ranked(fragment.buffer, every, cycles, span, step)
+        found = self._allocate(ranked, fragment.rows, cycles, planes)
+        for s, b, _ in found or ():
+            self.memory.picked.append((id(fragment), s))
+            self.take_port(t.write, s, b, int(cycles[s]), count, step)
+        return found
+
+    def _ranked(
+        self, buffer: Buffer, slices: Ints, cycles: Ints, count: int, step: int
+    ) -> list[tuple[int, int]]:
+        """``(slice, bank)`` that a burst can be written to, best first.
+
+        Counted in cycles: accesses already placed in the time to come, reads still to be placed, and what it costs that
+        others want the slice (see `roles`).
+        """
+        slices = self.order(slices)
+        if len(slices) == 0:
+            return []
+        t, start = self.tables, max(0, int(cycles[slices].min()))
+        t.reach(start + LOOK_AHEAD)
+        ahead = t.grid[:, start : start + LOOK_AHEAD : 4]
+        cost = 4 * (
+            ahead[t.read + slices].sum(axis=1) + ahead[t.write + slices].sum(axis=1)
+        ).astype(np.int64)
+        cost += (self.memory.pending[slices] * PENDING).astype(np.int64)
+        bank = self.memory.generation.get(id(buffer), CONSTANT_BANK) % 2
+        if self.per > SMALL_CHIP:
+            for pool, penalty in zip(self.pools(buffer), ROLE_COST, strict=True):
+                cost[np.isin(slices, pool)] += penalty
+        costs, places = [], []
+        for b in (bank, 1 - bank):
+            ok = self.candidates(t.write, b, slices, cycles[slices], count, step)
+            costs.append(cost[ok] + (0 if b == bank else BANK_COST))
+            places += [(int(s), b) for s in slices[ok]]
+        order = np.argsort(np.concatenate(costs), kind="stable")
+        return [places[i] for i in order]
 
     def middle(self, slices: Ints) -> Ints:
         """Those of ``slices`` that are the weights' own."""
         where = self.to_vxm[slices]
         return slices[(where > self.inner) & (where <= self.outer)]
+
+    def pools(self, buffer: Buffer) -> tuple[Ints, Ints, Ints]:
+        """Slices of a buffer's own role, those of the weights, and those of the other role."""
+        every = np.arange(2 * self.per)
+        where = self.to_vxm
+        inner, outer = every[where <= self.inner], every[where > self.outer]
+        own, other = (outer, inner) if buffer.operand else (inner, outer)
+        return own, self.middle(every), other
 
     def roles(self, slices: Ints, buffer: Buffer) -> list[tuple[Ints, int]]:
         """Where to look for room, best first: (slices, bank).
@@ -239,36 +287,24 @@ class Core:
         other times, and a weight load needs many slices at once. What is computed from a buffer goes to the other bank:
         it is written while that is still read.
         """
-        where = self.to_vxm[slices]
-        inner, outer = slices[where <= self.inner], slices[where > self.outer]
-        middle = self.middle(slices)
-        own, other = (outer, inner) if buffer.operand else (inner, outer)
         bank = self.memory.generation.get(id(buffer), CONSTANT_BANK) % 2
         banks = (bank, 1 - bank)
         # On a small chip a role has too few slices for the byte planes of one vector.
-        pools = (own, middle, other) if self.per > SMALL_CHIP else (slices,)
-        return [(pool, bank) for pool in pools for bank in banks]
-
-    def quietest(self, slices: Ints, cycles: Ints) -> Ints:
-        """Slices in rotating order, those with the fewest known accesses in the time to come first."""
-        rotated = self.order(slices)
-        if len(rotated) == 0:
-            return rotated
-        t, start = self.tables, max(0, int(cycles[rotated].min()))
-        t.reach(start + LOOK_AHEAD)
-        ahead = t.grid[:, start : start + LOOK_AHEAD : 4]
-        busy = ahead[t.read + rotated].sum(axis=1) + ahead[t.write + rotated].sum(axis=1)
-        return rotated[np.argsort(busy, kind="stable")]
+        pools = self.pools(buffer) if self.per > SMALL_CHIP else (slices,)
+        return [(slices[np.isin(slices, pool)], bank) for pool in pools for bank in banks]
 
     def _allocate(
-        self, slices: Ints, bank: int, rows: int, cycles: Ints, planes: int
+        self, places: list[tuple[int, int]], rows: int, cycles: Ints, planes: int
     ) -> list[tuple[int, int, int]] | None:
         found: list[tuple[int, int, int]] = []
-        mark = len(self.memory.journal)
-        for s in slices:
-            address = self.memory.scratch(int(s), bank, rows, int(cycles[s]))
+        mark, taken = len(self.memory.journal), set[int]()
+        for s, bank in places:
+            if s in taken:
+                continue
+            address = self.memory.scratch(s, bank, rows, int(cycles[s]))
             if address is not None:
-                found.append((int(s), bank, address))
+                found.append((s, bank, address))
+                taken.add(s)
                 if len(found) == planes:
                     return found
         self.memory.undo(mark)
@@ -294,6 +330,9 @@ class Core:
     def used(self, fragment: Fragment, last: int) -> None:
         """One user has been placed, its last read in cycle ``last``; a dead fragment's words are given back."""
         fragment.users -= 1
+        if not fragment.buffer.preloaded:
+            for copy in fragment.all_copies():
+                self.memory.pending[copy.slices] -= fragment.load
         fragment.last_read = max(fragment.last_read, last)
         if fragment.users == 0 and not fragment.buffer.preloaded:
             self.memory.release(fragment)

@@ -32,6 +32,26 @@ class PassTrial:
     places: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
 
 
+def accumulators(job: MatrixJob) -> int:
+    """Rows of accumulators that a job uses."""
+    return max(p.acc + p.rows.count for p in job.passes)
+
+
+@dataclass(slots=True)
+class Running:
+    """A job on a pair: its place in the tile graph, the passes placed, and its first accumulator row."""
+
+    index: int
+    job: MatrixJob
+    base: int = 0
+    done: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether every pass is placed."""
+        return self.done == len(self.job.passes)
+
+
 class MatrixPlacer:
     """Places `MatrixJob`s."""
 
@@ -83,15 +103,20 @@ class MatrixPlacer:
         """Cycles a row."""
         return 1 if job.dtype is DType.I8 else -(-p.window // self.m["mxm.fp16_k"])
 
-    def place(self, job: MatrixJob, hemisphere: int) -> None:
-        """Place all passes of a job on a pair, one after another."""
-        pair = self.pairs[hemisphere]
-        for p in job.passes:
-            if p.weights is not pair.weights or job.dtype is not pair.dtype:
-                self._install(job, p.weights, pair)
-            self._drive(job, p, pair)
-        for rows in job.reads():
-            self.core.used(self.feeder.fragment(rows), 0)
+    def place(self, run: Running, pair: Pair) -> None:
+        """Place the next pass of a job on a pair."""
+        job, p = run.job, run.job.passes[run.done]
+        if p.weights is not pair.weights or job.dtype is not pair.dtype:
+            self._install(job, p.weights, pair)
+        self._drive(run, p, pair)
+        run.done += 1
+        if run.finished:
+            for rows in job.reads():
+                self.core.used(self.feeder.fragment(rows), 0)
+
+    def fits(self, job: MatrixJob, base: int) -> bool:
+        """Whether a job finds accumulators from row ``base`` on."""
+        return base + accumulators(job) <= self.m["mxm.acc_rows"]
 
     def _install(self, job: MatrixJob, weights: Weights, pair: Pair) -> None:
         last = (
@@ -108,8 +133,9 @@ class MatrixPlacer:
         pair.installed_at, pair.weights, pair.dtype = cycle, weights, job.dtype
         pair.free = max(pair.free, cycle + self.t_install)
 
-    def _drive(self, job: MatrixJob, p: Pass, pair: Pair) -> None:
+    def _drive(self, run: Running, p: Pass, pair: Pair) -> None:
         """Place the rows of a pass at the first cycle at which they can be streamed and their sums written."""
+        job = run.job
         step = self.cost(job, p)
         cycle = max(pair.free, self.feeder.ready(p.rows, pair.hemisphere, step))
         for _ in self.core.trials(cycle):
@@ -117,7 +143,7 @@ class MatrixPlacer:
             if feed is not None:
                 trial = PassTrial(cycle, feed)
                 if p.emit is None or self._take_emit(job, p, pair, trial, step):
-                    self._commit(job, p, pair, trial, step)
+                    self._commit(run, p, pair, trial, step)
                     return
                 self.core.undo()
                 move = 1
@@ -158,8 +184,8 @@ class MatrixPlacer:
         own[hemisphere * core.per : (hemisphere + 1) * core.per] = True
         return landing + np.where(own, core.to_mxm, core.per + 2 + core.to_vxm)
 
-    def _commit(self, job: MatrixJob, p: Pass, pair: Pair, trial: PassTrial, step: int) -> None:
-        core, count = self.core, p.rows.count
+    def _commit(self, run: Running, p: Pass, pair: Pair, trial: PassTrial, step: int) -> None:
+        job, core, count = run.job, self.core, p.rows.count
         core.commit()
         self.feeder.emit(job, p.rows, trial.feed, pair, trial.start, step)
         number = trial.feed.stream.number(self.m)
@@ -169,7 +195,8 @@ class MatrixPlacer:
                 self.feeder.queue(pair, plane, 1), trial.start, act, step, count, step, 0, job.node
             )
             out = trial.emits[plane].number(self.m) if trial.emits else 0
-            acc = Accumulate(int(job.dtype), p.acc, int(p.start), int(bool(trial.emits)), out)
+            row = run.base + p.acc
+            acc = Accumulate(int(job.dtype), row, int(p.start), int(bool(trial.emits)), out)
             cycle = trial.start + self.array
             core.emit(
                 self.feeder.queue(pair, plane, 2), cycle, acc, self.t_acc, count, step, 1, job.node

@@ -63,6 +63,11 @@ class Fragment:
     users: int = 0
     last_read: int = 0
 
+    @property
+    def load(self) -> int:
+        """Cycles of reading that one user costs a slice, were users shared between copies."""
+        return self.rows // (2 if self.buffer.both else 1)
+
     def all_copies(self) -> list[Copy]:
         """Every copy, west first."""
         return [c for h in sorted(self.copies) for c in self.copies[h]]
@@ -76,6 +81,11 @@ class TilePlace:
     banks: list[int]
     addresses: list[int]
     steps: int
+
+    def part(self, first: int, last: int) -> TilePlace:
+        """Some of its streams."""
+        cut = slice(first, last)
+        return TilePlace(self.slices[cut], self.banks[cut], self.addresses[cut], self.steps)
 
 
 @dataclass
@@ -98,6 +108,7 @@ class Memory:
         slices, banks = 2 * self.machine.slices, self.machine["mem.banks"]
         self.low = np.zeros((slices, banks), np.int64)
         self.high = np.full((slices, banks), self.machine["mem.words"], np.int64)
+        self.pending = np.zeros(slices, np.int64)  # cycles of reads yet to be placed, by slice
         self.dead: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
 
     def room(self, bank: int) -> npt.NDArray[np.int64]:
@@ -153,10 +164,14 @@ class Memory:
             holes.append((first, size, time))
 
     def release(self, fragment: Fragment) -> None:
-        """Give back a fragment's words, dead from its last read on."""
+        """Give back a fragment's words, dead from its last read on; a copy that nobody reads may be written later still."""
         for copy in fragment.all_copies():
-            for s, b, a in zip(copy.slices, copy.banks, copy.addresses, strict=True):
-                self._add_hole(s, b, a, fragment.rows, fragment.last_read + 1)
+            for plane, (s, b, a) in enumerate(
+                zip(copy.slices, copy.banks, copy.addresses, strict=True)
+            ):
+                written = [w.time + (w.count - 1) * w.step for w in copy.written[plane]]
+                dead = max([fragment.last_read + 1, *written])
+                self._add_hole(s, b, a, fragment.rows, dead)
 
     def fragment(self, buffer: Buffer, chunk: int, row: int) -> Fragment:
         """The fragment that holds a row."""

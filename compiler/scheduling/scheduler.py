@@ -1,8 +1,8 @@
 """List scheduling of a `TileGraph`.
 
 Ops become ready when everything they read has been placed. Vector and gather ops are placed at once, at the first free
-cycle. Matrix jobs wait in a pool; the pair that is free first takes the job that can start first, the earlier one in
-program order among those that start within a slack.
+cycle. Matrix jobs wait in a pool; the pair that is free first takes one that can start soon, short ones and those of high
+priority first. A job is placed pass by pass, so that a short one may come in between.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compiler.scheduling.core import CONSTANT_BANK, Core
+from compiler.scheduling.core import CONSTANT_BANK, SMALL_CHIP, Core
+from compiler.scheduling.feed import Pair
 from compiler.scheduling.gather import GatherPlacer
-from compiler.scheduling.matrix import MatrixPlacer
+from compiler.scheduling.matrix import MatrixPlacer, Running, accumulators
 from compiler.scheduling.memory import Fragment, Memory
 from compiler.scheduling.tables import Tables
 from compiler.scheduling.vector import VectorPlacer
@@ -29,6 +30,9 @@ TRIALS = 8
 """How many jobs are tried out before one is chosen, of those whose data is there within ``WINDOW`` cycles of the first."""
 SLACK = 32
 """Cycles by which a job may start later than the earliest and still go first by program order."""
+
+LOADED_AT_ONCE = 4
+"""Runs of rows that load at a time as weights, if they lie in different slices."""
 
 LEAD = 1000
 """Cycles of priority that the first rows of a tensor have over its last, found by trying BERT-base at 0 to 2,500."""
@@ -141,6 +145,12 @@ def _place_inputs(core: Core, tiles: TileGraph) -> None:
                 core.place_constant(fragment, h, chosen, CONSTANT_BANK)
 
 
+def _light(job: MatrixJob) -> bool:
+    """A short job between chains of the vector unit: it goes in between the passes of a longer one."""
+    tile = job.passes[-1].weights.tile
+    return tile is None or tile.name == "ones"
+
+
 class _Run:
     """One scheduling run: dependences, the ready ops, and the choice among matrix jobs."""
 
@@ -154,6 +164,7 @@ class _Run:
         self.next: list[list[int]] = [[] for _ in tiles.ops]
         self.ready: list[int] = []
         self.jobs: dict[int, MatrixJob] = {}
+        self.stack: tuple[list[Running], list[Running]] = ([], [])
         self.done = 0
         self._dependences()
         self.level = self._levels()
@@ -202,7 +213,10 @@ class _Run:
             self.operands.setdefault(id(out), max(known, default=0))
 
     def _apart(self, job: MatrixJob) -> None:
-        """Keep what a job streams apart from where its sums go, and from the weights that load meanwhile."""
+        """Keep what a job streams apart from where its sums go, and from the weights that load meanwhile.
+
+        Rows that are loaded together are kept apart as well.
+        """
         pairs: dict[tuple[int, int], list[Fragment]] = {}
         for p, after in zip(job.passes, [*job.passes[1:], None], strict=True):
             own = self._fragment(p.rows)
@@ -212,6 +226,13 @@ class _Run:
             for rows in others:
                 other = self._fragment(rows)
                 pairs[id(own), id(other)] = [own, other]
+        if self.core.per > SMALL_CHIP:
+            for weights in dict.fromkeys(p.weights for p in job.passes):
+                loads = [self._fragment(load.rows) for load in weights.loads]
+                for i, own in enumerate(loads):
+                    for other in loads[i + 1 : i + LOADED_AT_ONCE]:
+                        if own is not other:
+                            pairs[id(own), id(other)] = [own, other]
         for pair in pairs.values():
             self.core.memory.join(pair)
 
@@ -228,16 +249,26 @@ class _Run:
             heapq.heappush(self.ready, i)
 
     def all(self) -> None:
-        """Place everything."""
-        while self.ready or self.jobs:
+        """Place everything, pass by pass on the pair that is free first."""
+        while self.ready or self.jobs or any(self.stack):
             while self.ready:
                 i = heapq.heappop(self.ready)
                 self._place(self.tiles.ops[i])
                 self._finish(i)
-            if self.jobs:
-                i, hemisphere = self._choose()
-                self.matrix.place(self.jobs.pop(i), hemisphere)
-                self._finish(i)
+            pairs = [p for p in self.matrix.pairs if self.jobs or self.stack[p.hemisphere]]
+            if pairs:
+                self._pass(min(pairs, key=lambda p: p.free))
+
+    def _pass(self, pair: Pair) -> None:
+        """The next pass of a pair: of the job that runs there, or of one that starts, maybe in between."""
+        stack = self.stack[pair.hemisphere]
+        chosen = self._choose(pair, stack[-1] if stack else None)
+        if chosen is not None:
+            base = accumulators(stack[-1].job) if stack else 0
+            stack.append(Running(chosen, self.jobs.pop(chosen), base))
+        self.matrix.place(stack[-1], pair)
+        if stack[-1].finished:
+            self._finish(stack.pop().index)
 
     def _place(self, op: TileOp) -> None:
         if isinstance(op, VectorOp):
@@ -254,21 +285,25 @@ class _Run:
         if self.progress is not None and self.done % 16 == 0:
             self.progress(self.done, len(self.tiles.ops))
 
-    def _choose(self) -> tuple[int, int]:
-        """The next matrix job and the pair it goes to."""
-        pair = min(self.matrix.pairs, key=lambda p: p.free)
+    def _choose(self, pair: Pair, running: Running | None) -> int | None:
+        """The matrix job that a pair starts next; None if it goes on with what it runs."""
+        jobs = self.jobs
+        if running is not None:
+            if len(self.stack[pair.hemisphere]) > 1:
+                return None
+            base = accumulators(running.job)
+            jobs = {i: j for i, j in jobs.items() if _light(j) and self.matrix.fits(j, base)}
         starts = {
-            i: max(pair.free, self.matrix.bound(job, pair.hemisphere))
-            for i, job in self.jobs.items()
+            i: max(pair.free, self.matrix.bound(job, pair.hemisphere)) for i, job in jobs.items()
         }
-        first = min(starts.values())
-        near = [i for i, s in starts.items() if s <= first + WINDOW]
+        first = pair.free if running is not None else min(starts.values())
+        near = [i for i, s in starts.items() if s <= first + (SLACK if running else WINDOW)]
         here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)] or near
-        tried = sorted(here, key=lambda i: (-self.level[i], i))[:TRIALS]
+        tried = sorted(here, key=lambda i: (not _light(jobs[i]), -self.level[i], i))[:TRIALS]
         real = {i: self.matrix.probe(self.jobs[i], pair.hemisphere) for i in tried}
-        soonest = min(real.values())
+        soonest = pair.free if running is not None else min(real.values())
         good = [i for i in tried if real[i] <= soonest + SLACK]
-        return max(good, key=lambda i: (self.level[i], -i)), pair.hemisphere
+        return max(good, key=lambda i: (_light(jobs[i]), self.level[i], -i), default=None)
 
     def _levels(self) -> list[int]:
         """For each op, the estimated cycles from its start to the end of the program: its priority."""
@@ -281,6 +316,8 @@ class _Run:
     def _lead(self, op: TileOp) -> int:
         """Cycles by which the first rows of a tensor go before its last: their long latencies then hide under the rest."""
         rows = op.writes()[-1]
+        if isinstance(op, MatrixJob) and op.passes[-1].weights.tile is None:
+            return LEAD
         return LEAD - LEAD * rows.row // max(1, rows.buffer.rows)
 
     def _estimate(self, op: TileOp) -> int:

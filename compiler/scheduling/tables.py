@@ -8,8 +8,6 @@ are refused by the scheduler's constructor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -19,17 +17,13 @@ from isa.machine import Machine
 EAST, WEST = 0, 1
 Ints = npt.NDArray[np.int64]
 
+ONES = b"\1" * 320
+
 MAX_CYCLES = 1 << 24
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """``count`` columns of resource row ``row``: ``start``, ``start + step``, ..."""
-
-    row: int
-    start: int
-    count: int
-    step: int
+Span = tuple[int, int, int, int]
+"""Row of a resource, first column, number of columns, distance between them."""
 
 
 class Tables:
@@ -48,47 +42,59 @@ class Tables:
         self.stream = self.alu + machine["vxm.alus"]
         self.rows = self.stream + 4 * machine.streams
         self.margin = 2 * machine.positions
-        self.grid = np.zeros((self.rows, 1 << 14), np.uint8)
+        self._allocate(1 << 14)
         self.journal: list[Span] = []
+
+    def _allocate(self, width: int) -> None:
+        """``grid`` and ``cells`` are the same bytes: whole rows at a time are numpy's, one span is found faster in bytes."""
+        self.width = width
+        self.cells = bytearray(self.rows * width)
+        self.grid = np.frombuffer(self.cells, np.uint8).reshape(self.rows, width)
 
     def reach(self, column: int) -> None:
         """Make sure that ``column`` exists."""
-        width = self.grid.shape[1]
-        if column < width:
+        if column < self.width:
             return
         if column > MAX_CYCLES:
             raise LimitError(411, f"the schedule is longer than {MAX_CYCLES} cycles")
-        bigger = np.zeros((self.rows, max(column + 1, width * 2)), np.uint8)
-        bigger[:, :width] = self.grid
-        self.grid = bigger
+        held, width = self.grid, self.width
+        self._allocate(max(column + 1, width * 2))
+        self.grid[:, :width] = held
 
     def free(self, row: int, start: int, count: int, step: int) -> bool:
         """Whether a span is free; one that begins before cycle 0 is not."""
         if start < 0:
             return False
         self.reach(start + count * step)
-        return not self.grid[row, start : start + count * step : step].any()
+        first = row * self.width + start
+        if step == 1:
+            return self.cells.find(1, first, first + count) < 0
+        return 1 not in self.cells[first : first + count * step : step]
 
     def blocked(self, row: int, start: int, count: int, step: int) -> int:
         """How far to move a span so that what blocks it now no longer does; 0 if it is free."""
         if start < 0:
             return -start
         self.reach(start + count * step)
-        busy = np.flatnonzero(self.grid[row, start : start + count * step : step])
-        if len(busy) == 0:
-            return 0
-        return int(busy[-1]) + 1 if step == 1 else 1
+        first = row * self.width + start
+        if step == 1:
+            return max(first - 1, self.cells.rfind(1, first, first + count)) - first + 1
+        return int(1 in self.cells[first : first + count * step : step])
 
     def take(self, row: int, start: int, count: int, step: int) -> None:
         """Reserve a span and note it in the journal."""
         self.reach(start + count * step)
-        self.grid[row, start : start + count * step : step] = 1
-        self.journal.append(Span(row, start, count, step))
+        first = row * self.width + start
+        self.cells[first : first + count * step : step] = (
+            ONES[:count] if count <= len(ONES) else b"\1" * count
+        )
+        self.journal.append((row, start, count, step))
 
     def undo(self, mark: int = 0) -> None:
         """Give back all reservations since the journal was ``mark`` long."""
-        for s in self.journal[mark:]:
-            self.grid[s.row, s.start : s.start + s.count * s.step : s.step] = 0
+        for row, start, count, step in self.journal[mark:]:
+            first = row * self.width + start
+            self.cells[first : first + count * step : step] = bytes(count)
         del self.journal[mark:]
 
     def commit(self) -> None:

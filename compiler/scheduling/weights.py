@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from compiler.scheduling.core import CONSTANT_BANK, Stream
@@ -12,9 +14,20 @@ from isa.instruction import DType
 from isa.ops.mxm import LoadWeights
 
 PROBES = 128
+HALVED = 2
+"""Columns a cycle from which on a load may be cut in two."""
 MAX_TILE_COPIES = 4
 COPY_BELOW = 0.7
 """Share of the memory that constants may take before weights are no longer copied to the other hemisphere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A tile or half of one: where it lies, its first column, and the cycle in which its load begins."""
+
+    place: TilePlace
+    column: int
+    cycle: int
 
 
 class TileLoader:
@@ -31,16 +44,45 @@ class TileLoader:
     def load(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
         """Load a constant tile over all weight streams; the last load's cycle."""
         assert weights.tile is not None
-        groups = self.groups
-        steps = -(-weights.columns // groups)
+        steps = -(-weights.columns // self.groups)
         start = pair.installed_at + 1
+        deadline = pair.free - self.m.timing("mxm_install") - self.t_load
+        pieces: list[Piece] | None = None
         for cycle in (start + i for i in self.core.trials(start)):
+            if cycle + steps > deadline + 1 and pieces is None:
+                pieces = self._pieces(weights.tile, steps, pair, start)
+            if pieces and cycle > pieces[-1].cycle:
+                for piece in pieces:
+                    base = self._take_tile(piece.place, steps, pair, piece.cycle)
+                    assert base is not None
+                    self._emit_tile(job, piece, base, pair)
+                return pieces[-1].cycle + steps - 1
             found = self._try_tile(weights.tile, steps, pair, cycle)
             if found is not None:
                 place, base = found
-                self._emit_tile(job, place, base, groups, steps, pair, cycle)
+                self._emit_tile(job, Piece(place, 0, cycle), base, pair)
                 return cycle + steps - 1
         raise self.core.full("weights", weights.tile.name)
+
+    def _pieces(self, tile: WeightTile, steps: int, pair: Pair, start: int) -> list[Piece]:
+        """The two halves of a tile one after the other, each at its first free cycle, the copy that is done first; or none."""
+        best: list[Piece] = []
+        for _, place in self.core.memory.tiles.get(id(tile), ()):
+            half = len(place.slices) // 2
+            if self.groups < HALVED:
+                continue
+            mark, cycle, found = self.core.mark(), start, []
+            for first in (0, half):
+                part = place.part(first, first + half)
+                for at in range(cycle, cycle + PROBES):
+                    if self._take_tile(part, steps, pair, at) is not None:
+                        found.append(Piece(part, first // DType.F16.planes, at))
+                        cycle = at + steps
+                        break
+            self.core.undo(mark)
+            if len(found) == 2 and (not best or found[-1].cycle < best[-1].cycle):
+                best = found
+        return best
 
     def probe(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
         """The cycle of the last load if the tile were loaded now; a tile that lies nowhere yet finds a place."""
@@ -59,7 +101,7 @@ class TileLoader:
 
     def _try_tile(
         self, tile: WeightTile, steps: int, pair: Pair, cycle: int
-    ) -> tuple[TilePlace, dict[int, int]] | None:
+    ) -> tuple[TilePlace, int] | None:
         core = self.core
         places = core.memory.tiles.setdefault(id(tile), [])
         for _, place in places:
@@ -123,37 +165,36 @@ class TileLoader:
             words = np.ascontiguousarray(planes[i % 2, i // 2 :: groups])
             memory.constants.append((s, place.addresses[i], words))
 
-    def _take_tile(
-        self, place: TilePlace, steps: int, pair: Pair, cycle: int
-    ) -> dict[int, int] | None:
-        """Reserve streams and ports of a tile load; the first stream by source hemisphere."""
+    def _take_tile(self, place: TilePlace, steps: int, pair: Pair, cycle: int) -> int | None:
+        """Reserve streams and ports of a tile load; the first stream."""
         core, h = self.core, pair.hemisphere
-        mark = core.mark()
         halves = (0, 1) if any(core.hemisphere(s) != h for s in place.slices) else (h,)
         direction, diagonal = self.feeder.diagonal(h, cycle)
         width = len(place.slices)
         index = self.t.pick_stream(direction, halves, diagonal, steps, 1, width)
         if index is None:
             return None
-        for s, b in zip(place.slices, place.banks, strict=True):
-            if not core.take_port(
-                self.t.read, s, b, cycle - core.t_read - self.feeder.travel(s, h), steps, 1
-            ):
-                core.undo(mark)
-                return None
+        first = cycle - core.t_read
+        reads = [
+            (s, b, first - self.feeder.travel(s, h))
+            for s, b in zip(place.slices, place.banks, strict=True)
+        ]
+        if not all(core.port_free(self.t.read, s, b, at, steps, 1) for s, b, at in reads):
+            return None
+        for s, b, at in reads:
+            core.take_port(self.t.read, s, b, at, steps, 1)
         self.t.take_stream(direction, halves, index, width, diagonal, steps, 1)
-        return {h: Stream(direction, index).number(self.m)}
+        return Stream(direction, index).number(self.m)
 
-    def _emit_tile(self, job: MatrixJob, place: TilePlace, base: dict[int, int], groups: int, steps: int,
-                   pair: Pair, cycle: int) -> None:  # fmt: skip
-        core, h = self.core, pair.hemisphere
+    def _emit_tile(self, job: MatrixJob, piece: Piece, base: int, pair: Pair) -> None:
+        core, h, place = self.core, pair.hemisphere, piece.place
         core.commit()
         for i, s in enumerate(place.slices):
             copy = Copy(h, [s], [place.banks[i]], [place.addresses[i]], [[]])
-            rows = Rows(None, 0, 0, steps)  # type: ignore[arg-type]
-            issue = cycle - core.t_read - self.feeder.travel(s, h)
-            core.emit_read(copy, 0, rows, 0, base[h] + i, issue, steps, 1, job.node)
-        instr = LoadWeights(int(DType.F16), base[h], groups, 0, 1)
-        core.emit(
-            self.feeder.queue(pair, 0, 0), cycle, instr, self.t_load, steps, 1, groups, job.node
-        )
+            rows = Rows(None, 0, 0, place.steps)  # type: ignore[arg-type]
+            issue = piece.cycle - core.t_read - self.feeder.travel(s, h)
+            core.emit_read(copy, 0, rows, 0, base + i, issue, place.steps, 1, job.node)
+        groups = len(place.slices) // DType.F16.planes
+        instr = LoadWeights(int(DType.F16), base, groups, piece.column, 1)
+        queue = self.feeder.queue(pair, 0, 0)
+        core.emit(queue, piece.cycle, instr, self.t_load, place.steps, 1, self.groups, job.node)

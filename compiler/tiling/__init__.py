@@ -15,6 +15,7 @@ from compiler.tiling.context import Context, row_dims
 from compiler.tiling.elementwise import RULES
 from compiler.tiling.embedding import embedding
 from compiler.tiling.expr import Leaf, Value
+from compiler.tiling.heads import joint_operands
 from compiler.tiling.linear import linear
 from compiler.tiling.reduce import layer_norm, reduction
 from compiler.tiling.values import MOVES, value
@@ -50,9 +51,10 @@ def tile(
         keep=frozenset(keep),
     )  # fmt: skip
     _refuse_unmapped(graph)
+    ctx.joint = joint_operands(ctx)
     for node in graph.nodes:
         ctx.enter(node)
-        if node.op in LOWERINGS:
+        if node.op in LOWERINGS and node.output not in ctx.joint:
             ctx.values[node.output, "N"] = LOWERINGS[node.op](ctx, node)
     for name, tensor in [(o.name, o.tensor) for o in graph.outputs] + [(k, k) for k in keep]:
         ctx.enter(ctx.producers[tensor])

@@ -3,8 +3,8 @@
 For each batch item: S^T[key, query] = K Q^T with the rows of Q installed. Several heads make a *unit*: their queries stand side
 by side in the columns, each as a copy of Q in which the other heads of the unit are zero, so that one row of K gives
 the scores of all of them. Softmax over keys runs over rows (a running maximum and a running sum); P^T is moved to P byte by
-byte through the int8 planes (exact, NaN included), V likewise to V^T. O accumulates in place: a head's V^T is installed in the
-head's own output columns, the others are disabled.
+byte through the int8 planes (exact, NaN included), V likewise to V^T. The rows of P are installed and those of V^T driven
+through: O^T[column, query]. It is divided by the sums of its exponentials and moved to O, an operand of what comes next.
 """
 
 from __future__ import annotations
@@ -16,58 +16,20 @@ import numpy as np
 
 from compiler.graph import Node
 from compiler.graph.rules import integer, number
-from compiler.tiles import Buffer, Load, MatrixJob, Operand, Pass, Rows, Step, Weights
+from compiler.tiles import Buffer, MatrixJob, Pass, Rows, Weights
 from compiler.tiling.context import Context, row_dims
-from compiler.tiling.expr import Expr, Leaf, Value, apply, imm
-from compiler.tiling.moves import blocks_in, byte_move
-from compiler.tiling.values import aligned, operand, value
+from compiler.tiling.expr import Expr, Leaf, Value, apply, convert, imm
+from compiler.tiling.heads import Heads, Plan, Turn, Unit, heads_of
+from compiler.tiling.moves import blocks_in, byte_move, loads_of, many_hot, move, one_hot
+from compiler.tiling.softmax import Softmax, softmax
+from compiler.tiling.values import aligned
 from isa.instruction import DType
 
-BIAS_COPIES = 2
+BIAS_COPIES = 4
 MOST_HEADS = 4
 """Heads of a unit at most: each costs a copy of Q."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes of one attention. ``slots`` heads share the lanes of a moved vector, ``pitch`` lanes apart."""
-
-    batch: int
-    heads: int
-    queries: int
-    keys: int
-    width: int  # of q and k, a head
-    out_width: int  # of v, a head
-    scale: float
-    slots: int
-    pitch: int
-    group: int  # heads a unit
-    nan_to_zero: bool
-
-
-@dataclass(frozen=True)
-class Unit:
-    """Heads scored together; ``p`` holds P^T, a buffer a part: ``[keys, len(heads) * queries]``."""
-
-    heads: tuple[int, ...]
-    p: list[Buffer]
-
-
-@dataclass(frozen=True)
-class Span:
-    """The chunk of V in each slot, and the groups of units, one a slot."""
-
-    chunks: tuple[int, ...]
-    groups: list[list[int]]
-
-
-@dataclass(frozen=True)
-class HeadOperands:
-    """P and V^T parts of a head, and the lane from which its keys lie in both."""
-
-    p: list[Buffer]
-    v: list[Buffer]
-    lane: int
+P_BLOCKS = 2
+"""Slices over which the rows of P are spread, so that so many of them load at a time."""
 
 
 def attention(ctx: Context, node: Node) -> Value:
@@ -75,24 +37,49 @@ def attention(ctx: Context, node: Node) -> Value:
     bias = _bias(ctx, node)
     shared = not bias or ctx.shape(node.inputs[3])[1] == 1  # heads of a unit have one bias
     plan = _plan(ctx, node, grouped=shared and all(x.columns == 1 for x in bias))
-    q = _queries(ctx, node, plan)
-    k, v = (operand(ctx, name) for name in node.inputs[1:3])
-    out = ctx.buffer(
-        f"{node.output}.raw", DType.F32, row_dims(ctx.shape(node.output), "N"), v[0].columns
-    )
-    per = ctx.lanes // plan.out_width
+    operands = heads_of(ctx, node, plan)
+    dims, columns = row_dims(ctx.shape(node.output), "N"), plan.heads * plan.out_width
+    exact = node.output in ctx.named or not ctx.matrix_only(node.output)
+    outs = [
+        ctx.buffer(f"{node.output}.h{i}", DType.F16, dims, columns, both=True)
+        for i in range(2 if exact else ctx.parts)
+    ]
     for b in range(plan.batch):
-        units = _units(ctx, node, plan, q, k, bias, b)
-        heads: dict[int, HeadOperands] = {}
-        for span in _spans(ctx, plan, units):
-            values = [_transposed_values(ctx, node, plan, part, b, span.chunks) for part in v]
-            for group in span.groups:
-                _move_group(ctx, node, plan, [units[u] for u in group], values, b, heads)
-        for rows in blocks_in(out, b * plan.queries, plan.queries):
-            for first in range(0, plan.heads, per):
-                chunk = range(first, min(first + per, plan.heads))
-                _outputs(ctx, plan, heads, out, b, chunk, rows)
-    return ctx.leaf(out)
+        _item(ctx, node, plan, operands, bias, b, outs)
+    ctx.operands[node.output] = tuple(outs[: ctx.parts])
+    total: Expr = convert(ctx.leaf(outs[0]).expr, DType.F32)
+    for low in outs[1:]:
+        total = apply("add", total, convert(ctx.leaf(low).expr, DType.F32))
+    return Value(total, outs[0].rows, columns)
+
+
+def _item(
+    ctx: Context, node: Node, plan: Plan, operands: Heads, bias: list[Value], b: int,
+    outs: list[Buffer],
+) -> None:  # fmt: skip
+    """One item of a batch."""
+    layout, name = operands.layout, f"{node.output}.{{}}{b}.{{}}"
+    soft = _units(ctx, plan, operands, bias, b, name)
+    turned = [
+        [_turn(ctx, plan, operands, turn, i, b, name) for turn in layout.turns]
+        for i in range(ctx.parts)
+    ]
+    turns: dict[int, list[Buffer]] = {}
+    for group in layout.groups:
+        p = [_moved(ctx, plan, group, soft, i, name) for i in range(ctx.parts)]
+        for place in range(max(len(unit.heads) for unit in group)):
+            held = [parts[place] for parts in p]
+            found = _products(ctx, plan, operands, group, place, held, turned, name)
+            for unit in group:
+                if place < len(unit.heads):
+                    head, inverse = unit.heads[place], soft[unit.heads[0]].inverse[place]
+                    label = name.format("h", head)
+                    turns[head] = _quotient(ctx, plan, found[head], inverse, label, len(outs))
+    per = ctx.lanes // plan.out_width
+    for first in range(0, plan.heads, per):
+        heads = range(first, min(first + per, plan.heads))
+        for i, out in enumerate(outs):
+            _output(ctx, plan, [turns[h][i] for h in heads], first, out, b)
 
 
 def _plan(ctx: Context, node: Node, *, grouped: bool) -> Plan:
@@ -145,83 +132,50 @@ def _bias(ctx: Context, node: Node) -> list[Value]:
     return [stored.at(full) for stored in ctx.biases[name]]
 
 
-def _queries(ctx: Context, node: Node, plan: Plan) -> list[list[Buffer]]:
-    """Q by part and by place in a unit: a copy in which only the heads of that place are not zero."""
-    name = node.inputs[0]
-    if plan.group == 1:
-        return [[part] for part in operand(ctx, name)]
-    found = value(ctx, name, "N")
-    shape = ctx.shape(name)
-    dims, total = row_dims(shape, "N"), shape[-1]
-    row0 = np.zeros(found.rows, np.int64)
-    targets: list[tuple[Expr, Buffer]] = []
-    queries: list[list[Buffer]] = []
-    for i, part in enumerate(ctx.split(found.expr)):
-        queries.append([])
-        for place in range(plan.group):
-            mask = Leaf(_head_mask(ctx, plan, total, place), row0)
-            buffer = ctx.buffer(f"{name}.q{i}.{place}", DType.F16, dims, total, both=True)
-            targets.append((apply("and", part, mask), buffer))
-            queries[-1].append(buffer)
-    ctx.write(dims, targets)
-    return queries
-
-
-def _head_mask(ctx: Context, plan: Plan, columns: int, place: int) -> Buffer:
-    """All bits set in the lanes of heads at ``place`` in their unit; units start anew in every chunk."""
-
-    def data() -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
-        lane = np.arange(columns) % ctx.lanes
-        row = np.where(lane // plan.width % plan.group == place, -1, 0).astype(np.int16)
-        return row[None].view(np.float16)
-
-    name = f"heads{columns}.{plan.width}.{plan.group}.{place}"
-    return ctx.constant(name, (1, columns), DType.F16, data)
-
-
 def _units(
-    ctx: Context, node: Node, plan: Plan, q: list[list[Buffer]], k: tuple[Buffer, ...],
-    bias: list[Value], b: int,
-) -> list[Unit]:  # fmt: skip
-    """Scores and softmax of every unit: one job a chunk of heads, the chunk's Q installed once a part."""
-    units: list[Unit] = []
-    per = max(1, ctx.lanes // plan.width)
-    for first in range(0, plan.heads, per):
-        chunk = first * plan.width // ctx.lanes
-        heads = list(range(first, min(first + per, plan.heads)))
-        installed = [_installed(plan, places, chunk, b) for places in q]
+    ctx: Context, plan: Plan, operands: Heads, bias: list[Value], b: int, name: str
+) -> dict[int, Softmax]:
+    """Scores and softmax of every unit, by first head: one job a chunk of Q, installed once a part."""
+    units, found = operands.layout.units, {}
+    for chunk in dict.fromkeys(unit.q for unit in units):
+        installed = [_installed(plan, places, chunk, b) for places in operands.q]
         passes: list[Pass] = []
-        scored: list[tuple[tuple[int, ...], Buffer]] = []
-        for i in range(0, len(heads), plan.group):
-            unit = tuple(heads[i : i + plan.group])
-            name = f"{node.output}.s{b}.{unit[0]}"
-            s = ctx.buffer(name, DType.F32, (plan.keys,), len(unit) * plan.queries, starts=(0,))
-            lane = unit[0] * plan.width % ctx.lanes
-            window = (lane, len(unit) * plan.width)
-            passes += _score_passes(ctx, plan, installed, k, s, b, chunk, window)
+        scored: list[tuple[Unit, Buffer]] = []
+        for unit in units:
+            if unit.q != chunk:
+                continue
+            wide = len(unit.heads) * plan.queries
+            s = ctx.buffer(
+                name.format("s", unit.heads[0]), DType.F32, (plan.keys,), wide, starts=(0,)
+            )
+            passes += _score_passes(ctx, plan, installed, operands.k, s, b, unit)
             scored.append((unit, s))
         ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
-        units += [Unit(unit, _softmax(ctx, node, plan, s, bias, b, unit)) for unit, s in scored]
-    return units
+        for unit, s in scored:
+            first, turn = unit.heads[0], units.index(unit)
+            row = (b * plan.heads + first) * plan.keys
+            rows = np.arange(row, row + plan.keys)
+            own = bias[turn % len(bias)].at(rows) if bias else None
+            found[first] = softmax(ctx, name.format("", first), plan, s, own, unit)
+    return found
 
 
 def _installed(plan: Plan, places: list[Buffer], chunk: int, b: int) -> Weights:
     """The queries of every place of a unit side by side in the columns."""
-    start = b * plan.queries
-    loads = tuple(
-        Load(Rows(part, chunk, row, count), place * plan.queries + row - start)
+    start, n = b * plan.queries, plan.queries
+    loads = [
+        load
         for place, part in enumerate(places)
-        for row, count in blocks_in(part, start, plan.queries)
-    )
-    return Weights(0, len(places) * plan.queries, loads=loads)
+        for load in loads_of(part, chunk, start, n, place * n)
+    ]
+    return Weights(0, len(places) * n, loads=tuple(loads))
 
 
 def _score_passes(
-    ctx: Context, plan: Plan, q: list[Weights], k: tuple[Buffer, ...], s: Buffer, b: int, chunk: int,
-    window: tuple[int, int],
-) -> Iterator[Pass]:  # fmt: skip
+    ctx: Context, plan: Plan, q: list[Weights], k: tuple[Buffer, ...], s: Buffer, b: int, unit: Unit
+) -> Iterator[Pass]:
     """Passes of one unit, part products innermost within what the accumulators hold."""
-    start = b * plan.keys
+    start, window = b * plan.keys, (unit.lane, len(unit.heads) * plan.width)
     groups: list[list[tuple[int, int]]] = [[]]
     held = 0
     for row, count in blocks_in(k[0], start, plan.keys):
@@ -236,146 +190,134 @@ def _score_passes(
             acc = 0
             for row, count in group:
                 emit = Rows(s, 0, row - start, count) if i == len(order) - 1 else None
-                rows = Rows(k[left], chunk, row, count)
+                rows = Rows(k[left], unit.k, row, count)
                 yield Pass(q[right], rows, *window, acc, i == 0, emit)
                 acc += count
 
 
-def _softmax(
-    ctx: Context,
-    node: Node,
-    plan: Plan,
-    s: Buffer,
-    bias: list[Value],
-    b: int,
-    unit: tuple[int, ...],
-) -> list[Buffer]:
-    """P^T fp16 parts of a unit: maximum, exponentials with their sum, then the quotient."""
-    keys, wide = plan.keys, s.columns
-    name = f"{node.output}.{{}}{b}.{unit[0]}"
-    zero = np.zeros(keys, np.int64)
-
-    def rows(label: str) -> Buffer:
-        return ctx.buffer(name.format(label), DType.F32, (keys,), wide, starts=(0,))
-
-    most = ctx.buffer(name.format("m"), DType.F32, (1,), wide)
-    total = ctx.buffer(name.format("l"), DType.F32, (1,), wide)
-    x: Expr = apply("mul", ctx.leaf(s).expr, imm(plan.scale))
-    if bias:
-        row = (b * plan.heads + unit[0]) * keys
-        x = apply("add", x, bias[unit[0] % len(bias)].at(np.arange(row, row + keys)).expr)
-    logits, powers = rows("x"), rows("e")
-    ctx.reduce("max", x, (0, keys), 0, Rows(most, 0, 0, 1), also=[(x, logits)])
-    e = apply("exp", apply("sub", ctx.leaf(logits).expr, Leaf(most, zero)))
-    out = Rows(total, 0, 0, 1)
-    ctx.reduce("add", e, (0, keys), 0, out, _reciprocal_steps, [(e, powers)])
-    p: Expr = apply("mul", ctx.leaf(powers).expr, Leaf(total, zero))
-    if plan.nan_to_zero:
-        p = apply("select", p, imm(0.0), apply("eq", p, p))
-    parts = [
-        ctx.buffer(name.format(f"t{i}_"), DType.F16, (keys,), wide, both=True)
-        for i in range(ctx.parts)
-    ]
-    ctx.write((keys,), list(zip(ctx.split(p), parts, strict=True)))
-    return parts
-
-
-def _reciprocal_steps(total: Operand) -> tuple[Step, ...]:
-    """1 / total for a total of at least 1."""
-    root = Step("rsqrt", DType.F32, (total,))
-    return root, Step("mul", DType.F32, (Operand("step", 0), Operand("step", 0)))
-
-
-def _spans(ctx: Context, plan: Plan, units: list[Unit]) -> list[Span]:
-    """Chunks of V that are transposed together, and the units whose P is moved together.
-
-    With two slots, two chunks of equally many units fill them side by side; a chunk of several units without a partner
-    fills both slots itself.
-    """
-    chunks: dict[int, list[int]] = {}
-    for u, unit in enumerate(units):
-        chunks.setdefault(unit.heads[0] * plan.out_width // ctx.lanes, []).append(u)
-    spans: list[Span] = []
-    c = 0
-    while c in chunks:
-        own, beside = chunks[c], chunks.get(c + 1, [])
-        if plan.slots == 2 and len(beside) == len(own):
-            pairs = [list(pair) for pair in zip(own, beside, strict=True)]
-            spans.append(Span((c, c + 1), pairs))
-            c += 2
-            continue
-        slots = min(plan.slots, len(own))
-        groups = [own[i : i + slots] for i in range(0, len(own), slots)]
-        spans.append(Span((c,) * slots, groups))
-        c += 1
-    return spans
-
-
-def _move_group(
-    ctx: Context, node: Node, plan: Plan, group: list[Unit], values: list[Buffer], b: int,
-    heads: dict[int, HeadOperands],
-) -> None:  # fmt: skip
-    """P of a group of units: rows = queries, keys of unit ``i`` from lane ``i * pitch`` on, a buffer a place and part."""
-    columns = (len(group) - 1) * plan.pitch + plan.keys
-    places = max(len(unit.heads) for unit in group)
-    moved: list[list[Buffer]] = [[] for _ in range(places)]
-    for i in range(ctx.parts):
-        loads = tuple(
-            Load(Rows(unit.p[i], 0, row, size), slot * plan.pitch + row)
-            for slot, unit in enumerate(group)
-            for row, size in blocks_in(unit.p[i], 0, plan.keys)
-        )
-        name = f"{node.output}.p{b}.{group[0].heads[0]}.{i}"
-        outs = [
-            ctx.buffer(
-                f"{name}.{place}", DType.F16, (plan.queries,), ctx.lanes, starts=(0,), both=True
-            )
-            for place in range(places)
-        ]
-        byte_move(ctx, Weights(0, columns, loads=loads), plan.queries, outs)
-        for place, out in enumerate(outs):
-            moved[place].append(out)
-    for slot, unit in enumerate(group):
-        for place, head in enumerate(unit.heads):
-            heads[head] = HeadOperands(moved[place], values, slot * plan.pitch)
-
-
-def _transposed_values(
-    ctx: Context, node: Node, plan: Plan, v: Buffer, b: int, chunks: tuple[int, ...]
+def _turn(
+    ctx: Context, plan: Plan, operands: Heads, turn: Turn, part: int, b: int, name: str
 ) -> Buffer:
-    """V^T, ``[lanes of a chunk, lanes]`` fp16: row ``d`` holds column ``d`` of each slot's chunk, keys across lanes."""
-    loads = tuple(
-        Load(Rows(v, chunk, row, count), slot * plan.pitch + row - b * plan.keys)
-        for slot, chunk in enumerate(chunks)
-        for row, count in blocks_in(v, b * plan.keys, plan.keys)
-    )
-    lanes = min(ctx.lanes, v.columns - min(chunks) * ctx.lanes)
-    name = f"{node.output}.{v.name}.v{b}.{chunks[0]}"
-    out = ctx.buffer(name, DType.F16, (lanes,), ctx.lanes, starts=(0,), both=True)
-    columns = (len(chunks) - 1) * plan.pitch + plan.keys
-    byte_move(ctx, Weights(0, columns, loads=loads), lanes, [out])
+    """V^T of some heads, ``[lanes, lanes of a vector]`` fp16: a row a column of V, keys across lanes, a slot a chunk."""
+    loads = [
+        load
+        for slot, chunk in enumerate(turn.chunks)
+        for load in loads_of(
+            operands.v[chunk][part], chunk, b * plan.keys, plan.keys, slot * plan.pitch
+        )
+    ]
+    label = name.format(f"v{part}.", f"{turn.chunks[0]}.{turn.lane}")
+    out = ctx.buffer(label, DType.F16, (turn.lanes,), ctx.lanes, starts=(0,), both=True)
+    columns = (len(turn.chunks) - 1) * plan.pitch + plan.keys
+    weights = Weights(0, columns, loads=tuple(loads))
+    rows, end = Rows(out, 0, 0, turn.lanes), turn.lane + turn.lanes
+    move(ctx, byte_move(ctx, weights, one_hot(ctx), turn.lane, end, rows))
     return out
 
 
-def _outputs(
-    ctx: Context, plan: Plan, operands: dict[int, HeadOperands], out: Buffer, b: int, heads: range,
-    block: tuple[int, int],
-) -> None:  # fmt: skip
-    """O of one chunk of heads and one block of rows: each head adds its own columns."""
-    chunk = heads[0] * plan.out_width // ctx.lanes
-    row, count = block
-    products = ctx.products()
+def _moved(
+    ctx: Context,
+    plan: Plan,
+    group: tuple[Unit, ...],
+    soft: dict[int, Softmax],
+    part: int,
+    name: str,
+) -> list[Buffer]:
+    """P of a group of units by place: rows = queries, keys of unit ``i`` from lane ``i * pitch`` on."""
+    columns = (len(group) - 1) * plan.pitch + plan.keys
+    places = max(len(unit.heads) for unit in group)
+    loads = [
+        load
+        for slot, unit in enumerate(group)
+        for load in loads_of(soft[unit.heads[0]].powers[part], 0, 0, plan.keys, slot * plan.pitch)
+    ]
+    weights, n = Weights(0, columns, loads=tuple(loads)), plan.queries
+    block = -(-n // (16 * P_BLOCKS)) * 16
+    label = name.format("p", group[0].heads[0])
+    outs, passes = [], []
+    for place in range(places):
+        out = ctx.buffer(
+            f"{label}.{part}.{place}", DType.F16, (n,), ctx.lanes, both=True,
+            starts=tuple(range(0, n, block)),
+        )  # fmt: skip
+        passes += byte_move(ctx, weights, one_hot(ctx), place * n, places * n, Rows(out, 0, 0, n))
+        outs.append(out)
+    move(ctx, passes)
+    return outs
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of a head's V^T that are driven through its P, and where their sums go."""
+
+    turn: int
+    row: int
+    count: int
+    lane: int
+    out: Rows
+
+
+def _products(
+    ctx: Context, plan: Plan, operands: Heads, group: tuple[Unit, ...], place: int, p: list[Buffer],
+    turned: list[list[Buffer]], name: str,
+) -> dict[int, Buffer]:  # fmt: skip
+    """The sums O^T of the heads at one place of a group: their P is installed once."""
+    n, most = plan.queries, ctx.machine["mxm.acc_rows"]
+    weights = [Weights(place * n, n, loads=tuple(loads_of(part, 0, 0, n, place * n))) for part in p]
+    sums: dict[int, Buffer] = {}
+    pieces: list[list[_Piece]] = [[]]
+    for slot, unit in enumerate(group):
+        if place >= len(unit.heads):
+            continue
+        head = unit.heads[place]
+        raw = ctx.buffer(
+            name.format("o", head), DType.F32, (plan.out_width,), (place + 1) * n, starts=(0,)
+        )
+        sums[head] = raw
+        turn, first = operands.layout.turned[head]
+        for at in range(0, plan.out_width, most):
+            count = min(most, plan.out_width - at)
+            if sum(piece.count for piece in pieces[-1]) + count > most:
+                pieces.append([])
+            out = Rows(raw, 0, at, count)
+            pieces[-1].append(_Piece(turn, first + at, count, slot * plan.pitch, out))
+    order = sorted(ctx.products())
     passes = []
-    for head in heads:
-        lane, own = head * plan.out_width % ctx.lanes, operands[head]
-        for i, (left, right) in enumerate(products):
-            loads = tuple(
-                Load(Rows(own.v[right], 0, at, size), at)
-                for at, size in blocks_in(own.v[right], lane, plan.out_width)
-            )
-            first, last = head == heads[0] and i == 0, head == heads[-1] and i == len(products) - 1
-            emit = Rows(out, chunk, row, count) if last else None
-            rows = Rows(own.p[left], 0, row - b * plan.queries, count)
-            weights = Weights(lane, plan.out_width, loads=loads)
-            passes.append(Pass(weights, rows, own.lane, plan.pitch, 0, first, emit))
+    for batch in pieces:
+        for i, (left, right) in enumerate(order):
+            acc = 0
+            for piece in batch:
+                rows = Rows(turned[right][piece.turn], 0, piece.row, piece.count)
+                emit = piece.out if i == len(order) - 1 else None
+                passes.append(Pass(weights[left], rows, piece.lane, plan.pitch, acc, i == 0, emit))
+                acc += piece.count
     ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
+    return sums
+
+
+def _quotient(
+    ctx: Context, plan: Plan, sums: Buffer, inverse: Buffer, name: str, count: int
+) -> list[Buffer]:
+    """O^T of a head in ``count`` fp16 parts: the sums over the sums of their exponentials."""
+    zero = np.zeros(sums.rows, np.int64)
+    row = Leaf(inverse, zero)
+    expr: Expr = apply("mul", ctx.leaf(sums).expr, row)
+    if plan.nan_to_zero:
+        expr = apply("select", expr, imm(0.0), apply("eq", row, row))
+    parts = [
+        ctx.buffer(f"{name}.{i}", DType.F16, (sums.rows,), sums.columns, both=True)
+        for i in range(count)
+    ]
+    ctx.write((sums.rows,), list(zip(ctx.split(expr, count), parts, strict=True)))
+    return parts
+
+
+def _output(ctx: Context, plan: Plan, heads: list[Buffer], first: int, out: Buffer, b: int) -> None:
+    """O of some heads, side by side in a chunk: their O^T moved, each from the lanes of its place."""
+    d, n = plan.out_width, plan.queries
+    loads = [load for i, part in enumerate(heads) for load in loads_of(part, 0, 0, d, i * d)]
+    weights = Weights(0, len(heads) * d, loads=tuple(loads))
+    places = max(part.columns for part in heads) // n
+    chunk = first * d // ctx.lanes
+    rows = Rows(out, chunk, b * n, n)
+    move(ctx, byte_move(ctx, weights, many_hot(ctx, n, places), 0, places * n, rows))

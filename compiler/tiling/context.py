@@ -47,6 +47,12 @@ MACHINE_DTYPES: Final = {
 }
 
 
+def chunk_order(columns: int, lanes: int) -> list[int]:
+    """Chunks of a matrix operand in the order of their passes, the short one first: a full one last lets results leave at half rate."""
+    chunks = list(range(-(-columns // lanes)))
+    return chunks[-1:] + chunks[:-1] if columns % lanes else chunks
+
+
 def lane_axis(shape: Shape, layout: Layout) -> int | None:
     """The axis across lanes, or None."""
     rank = len(shape)
@@ -82,6 +88,7 @@ class Context:
     shared: dict[str, Buffer] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
     biases: dict[str, list[Value]] = field(default_factory=dict)
+    joint: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.uses = {name: len(users) for name, users in self.graph.consumers().items()}
@@ -165,7 +172,12 @@ class Context:
     ) -> None:
         """Compute expressions over a row space and write each to its buffer, one `VectorOp` a chunk and run of rows."""
         width = max(b.columns for _, b in targets)
-        for chunk in chunks if chunks is not None else range(-(-width // self.lanes)):
+        order = (
+            chunk_order(width, self.lanes)
+            if targets[-1][1].operand
+            else range(-(-width // self.lanes))
+        )
+        for chunk in chunks if chunks is not None else order:
             here = [(e, b) for e, b in targets if chunk < b.chunks(self.lanes)]
             for start, count in self.runs_of(here):
                 chain = Chain(chunk, start, count)
@@ -181,10 +193,10 @@ class Context:
         exprs = [e for e, _ in targets]
         return [run for start, stop in blocks for run in runs(exprs, start, stop)]
 
-    def split(self, expr: Expr) -> list[Expr]:
-        """An f32 expression as fp16 parts: hi, and in strict precision lo = x - hi."""
+    def split(self, expr: Expr, parts: int = 0) -> list[Expr]:
+        """An f32 expression as fp16 parts: hi, and if ``parts`` (or the precision) asks for two, lo = x - hi."""
         hi = convert(expr, DType.F16)
-        if self.parts == 1:
+        if (parts or self.parts) == 1:
             return [hi]
         back = convert(hi, DType.F32)
         return [hi, convert(Apply("sub", DType.F32, (expr, back)), DType.F16)]

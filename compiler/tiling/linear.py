@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
 
-from compiler.graph import Constant, Node
+from compiler.graph import Node
 from compiler.tiles import Array, Buffer, MatrixJob, Pass, Rows, Weights, WeightTile
-from compiler.tiling.context import Context, row_dims
+from compiler.tiling.context import Context, chunk_order, row_dims
 from compiler.tiling.expr import Value, apply
 from compiler.tiling.values import operand, value
 from isa.errors import LimitError
 from isa.instruction import DType
 
 FP16_MAX = 65504.0
+SHORTEST = 32
+"""Rows of a pass below which it is not cut."""
 
 
 def linear(ctx: Context, node: Node) -> Value:
     """``x @ w + b`` as the raw sums in memory plus a bias that the consumer's chain adds."""
-    x, w = node.inputs[0], node.inputs[1]
-    constant = ctx.graph.constants.get(w)
-    if constant is None:
-        raise ctx.unsupported(node, "its weights are not constant")
-    transposed = bool(node.attrs.get("transposed", False))
-    n, k = constant.tensor.shape if transposed else constant.tensor.shape[::-1]
-    if k % ctx.machine["mxm.window"]:
-        grain = ctx.machine["mxm.window"]
-        raise ctx.unsupported(node, f"its inner size {k} is not a multiple of {grain}")
-    parts = operand(ctx, x)
-    dims = row_dims(ctx.shape(x), "N")
-    raw = ctx.buffer(f"{node.output}.raw", DType.F32, dims, n)
-    columns_of = _halves(constant, transposed)
-    weights = [
-        _tiles(ctx, w, columns_of, tile, min(ctx.lanes, n - tile), k)
-        for tile in range(0, n, ctx.lanes)
-    ]
-    for row in raw.starts:
-        for tile, found in enumerate(weights):
-            _job(ctx, parts, found, raw, tile, row, k)
+    part = cache(halves(ctx, node))
+    n = ctx.shape(node.output)[-1]
+    widths = [min(ctx.lanes, n - tile) for tile in range(0, n, ctx.lanes)]
+    raw = products(ctx, node, node.output, part, widths)
     result = ctx.leaf(raw)
     if len(node.inputs) > 2 and node.inputs[2]:
         bias = value(ctx, node.inputs[2], "N").at(np.zeros(result.rows, np.int64))
@@ -47,10 +33,52 @@ def linear(ctx: Context, node: Node) -> Value:
     return result
 
 
-def _halves(constant: Constant, transposed: bool) -> Callable[[int], Array]:
-    """``f(part)``: hi (0) or lo (1) fp16 part of the weights, ``[N, K]``."""
+def products(
+    ctx: Context, node: Node, name: str, part: Callable[[int], Array], widths: Sequence[int],
+    owners: Sequence[Node] = (), order: Sequence[int] = (),
+) -> Buffer:  # fmt: skip
+    """The sums of ``node``'s input with the weights ``part``, a chunk of ``widths[i]`` columns for ``owners[i]`` each.
 
-    @cache
+    ``order``: which chunk is wanted first.
+    """
+    parts, k = operand(ctx, node.inputs[0]), ctx.shape(node.inputs[0])[-1]
+    dims = row_dims(ctx.shape(node.inputs[0]), "N")
+    raw = ctx.buffer(f"{name}.raw", DType.F32, dims, (len(widths) - 1) * ctx.lanes + widths[-1])
+    weights = [
+        _tiles(ctx, node.inputs[1], part, tile * ctx.lanes, width, k)
+        for tile, width in enumerate(widths)
+    ]
+    for row in raw.starts:
+        for tile in order or range(len(weights)):
+            before = ctx.enter(owners[tile] if owners else node)
+            count = raw.block(row)[1]
+            odd = len(widths) % 2 and tile == len(widths) - 1
+            for at, size in halved(row, count) if odd else [(row, count)]:
+                _job(ctx, parts, weights[tile], Rows(raw, tile, at, size), k)
+            ctx.node = before
+    return raw
+
+
+def halved(row: int, count: int) -> list[tuple[int, int]]:
+    """A run of rows in two, for a pair each, if it is long enough that weights still load under a pass."""
+    half = -(-count // 32) * 16
+    return (
+        [(row, half), (row + half, count - half)]
+        if half >= SHORTEST and count > half
+        else [(row, count)]
+    )
+
+
+def halves(ctx: Context, node: Node) -> Callable[[int], Array]:
+    """``f(part)``: hi (0) or lo (1) fp16 part of a Linear's weights, ``[N, K]``; refuses those that cannot be mapped."""
+    constant = ctx.graph.constants.get(node.inputs[1])
+    if constant is None:
+        raise ctx.unsupported(node, "its weights are not constant")
+    transposed = bool(node.attrs.get("transposed", False))
+    k, grain = constant.tensor.shape[1 if transposed else 0], ctx.machine["mxm.window"]
+    if k % grain:
+        raise ctx.unsupported(node, f"its inner size {k} is not a multiple of {grain}")
+
     def part(index: int) -> Array:
         full = np.asarray(constant.value(), np.float32)
         full = full if transposed else full.T
@@ -61,12 +89,6 @@ def _halves(constant: Constant, transposed: bool) -> Callable[[int], Array]:
         return hi if index == 0 else (full - hi.astype(np.float32)).astype(np.float16)
 
     return part
-
-
-def chunk_order(k: int, lanes: int) -> list[int]:
-    """Contraction chunks, the short one first: a full chunk last lets results leave at half rate."""
-    chunks = list(range(-(-k // lanes)))
-    return chunks[-1:] + chunks[:-1] if k % lanes else chunks
 
 
 def _tiles(
@@ -92,10 +114,13 @@ def _tiles(
 
 
 def _job(
-    ctx: Context, parts: tuple[Buffer, ...], weights: dict[tuple[int, int], Weights], raw: Buffer,
-    tile: int, row: int, k: int,
-) -> None:  # fmt: skip
-    count = raw.block(row)[1]
+    ctx: Context,
+    parts: tuple[Buffer, ...],
+    weights: dict[tuple[int, int], Weights],
+    out: Rows,
+    k: int,
+) -> None:
+    """One tile of columns for some rows of a block."""
     order = [
         (chunk, left, right)
         for chunk in chunk_order(k, ctx.lanes)
@@ -106,7 +131,7 @@ def _job(
     passes = []
     for i, (chunk, left, right) in enumerate(order):
         window = ctx.window(min(ctx.lanes, k - chunk * ctx.lanes))
-        emit = Rows(raw, tile, row, count) if i == len(order) - 1 else None
-        rows = Rows(parts[left], chunk, row, count)
+        emit = out if i == len(order) - 1 else None
+        rows = Rows(parts[left], chunk, out.row, out.count)
         passes.append(Pass(weights[chunk, right], rows, 0, window, 0, i == 0, emit))
     ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))

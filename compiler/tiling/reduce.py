@@ -23,6 +23,7 @@ from compiler.tiles import (
 )
 from compiler.tiling.context import Context, row_dims
 from compiler.tiling.expr import Chain, Expr, Leaf, Value, apply, convert, imm, runs
+from compiler.tiling.linear import halved
 from compiler.tiling.values import aligned, value, written
 from isa.instruction import DType
 
@@ -113,14 +114,14 @@ def sum_parts(
     total = ctx.buffer(f"{name}.sum", DType.F32, dims, 1, both=True)
     total.vector = True
     weights, window = ones_tile(ctx), ctx.window(min(columns, ctx.lanes))
-    for row in total.starts:
-        count = total.block(row)[1]
-        passes = tuple(
-            Pass(weights, Rows(p, 0, row, count), 0, window, 0, i == 0,
-                 Rows(total, 0, row, count) if i == 1 else None)
-            for i, p in enumerate(parts)
-        )  # fmt: skip
-        ctx.matrix_job(MatrixJob(ctx.node, DType.F16, passes))
+    for start in total.starts:
+        for row, count in halved(start, total.block(start)[1]):
+            passes = tuple(
+                Pass(weights, Rows(p, 0, row, count), 0, window, 0, i == 0,
+                     Rows(total, 0, row, count) if i == 1 else None)
+                for i, p in enumerate(parts)
+            )  # fmt: skip
+            ctx.matrix_job(MatrixJob(ctx.node, DType.F16, passes))
     return total
 
 

@@ -1,4 +1,4 @@
-"""Claim: BERT-base, fp16, batch 1, sequence 128 on ``tsp1-deep`` takes at most twice what its matrix products alone would."""
+"""Claim: BERT-base, fp16, batch 1, sequence 128 on ``tsp1-deep`` takes at most 1.85 times what its matrix products alone would."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_bert_base(materialized: Callable[[str], Path]) -> None:
     bound, cycles = made.report.mxm_bound_cycles, made.report.cycles
     assert bound == -(-bert_products() // PEAK) == 109_118
     assert verify(made.program).cycles == cycles
-    assert cycles <= 2.0 * bound, text
+    assert cycles <= 1.85 * bound, text
 
 
 @pytest.mark.parametrize("subject", [SMALL, LAYER], ids=str)

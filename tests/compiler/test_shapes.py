@@ -13,7 +13,7 @@ from onnx import ModelProto
 from compiler import compile_model
 from compiler.reference import evaluate
 from compiler.scheduling.core import Core
-from compiler.scheduling.memory import Memory
+from compiler.scheduling.memory import Memory, Written
 from compiler.scheduling.tables import Tables
 from compiler.tiles import Buffer
 from emulator.jit import Kernel
@@ -79,6 +79,22 @@ def test_words_are_not_written_before_their_last_tenant_is_read() -> None:
     early, late = np.full(88, 500), np.full(88, 1500)
     assert core.take_writes(second, 0, early, 4, 1) is None
     assert core.take_writes(second, 0, late, 4, 1) is not None
+
+
+def test_words_of_a_copy_that_nobody_reads_are_dead_once_it_is_written() -> None:
+    """A result goes to both hemispheres; the copy that is read may be done with before the other is written."""
+    memory = Memory(load_chip("tsp1"))
+    core = Core(memory.machine, Tables(memory.machine), memory)
+    address = memory.scratch(3, 1, 8, 0)
+    assert address is not None
+    core.commit()
+    fragment = memory.fragment(Buffer("both", DType.I8, 8, 320, both=True), 0, 0)
+    fragment.users = 1
+    copy = core.new_copy(fragment, 0, [(3, 1, address)])
+    copy.written[0].append(Written(0, 8, 1000, 2))
+    core.used(fragment, 500)
+    assert memory.scratch(3, 1, 8, 1013) != address
+    assert memory.scratch(3, 1, 8, 1014) == address
 
 
 @pytest.mark.parametrize("bias", [(1, 1, 1, 16), (1, 2, 1, 16), (1, 2, 16, 16), (1, 1, 16, 16)])
