@@ -31,11 +31,14 @@ CAUSES: Final[dict[int, str]] = {
     650: "An input file is not one whole array in numpy's .npy format without pickled objects.",
     652: "The program has no output of that name; `tspc info` lists its outputs.",
     653: "A session runs on the emulator `jit`, or on `plain`, the same with every optimisation off.",
+    594: "The file for `tspc report --energy` has no table [picojoules] with a number for each event. examples/energies.toml "
+    "shows them all.",
     701: "An output differs from that of onnx.reference by more than its tolerance, which `tspc check` prints with its "
     "reason. --per-node names the first tensor that differs.",
     702: "The cycles that the schedule predicts, the verifier counts and the emulator executes are not one number.",
     703: "An intermediate tensor left its tolerance although every output is within its own.",
     704: "The program lacks an output that the model has.",
+    705: "`tspc diff --fail-over`: the second program takes more cycles than the first by more than was allowed.",
     710: "onnx.reference itself fails on the model or on these inputs, so there is nothing to compare with.",
     720: "An `expect` of a debugger script does not hold where the run stood. The transcript says what was found instead.",
     801: "An option or argument is unknown, missing or malformed; --help of the command lists them with examples.",

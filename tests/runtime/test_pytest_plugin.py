@@ -50,7 +50,10 @@ def test_a_file(tmp_path: Path) -> None:
         ),
         (lambda: run_kernel(NEGATE, lambda x: -x[0]), r"shape \[3, 4\], the reference has \[4\]"),
         (lambda: run_kernel(NEGATE, negative, cycles=24), "23 cycles, not 24"),
-        (lambda: run_kernel(NEGATE + "@0 x: reed W0", negative), "TSP213: kernel:8:7"),
+        (
+            lambda: run_kernel(NEGATE + "@0 x: reed W0", negative),
+            "TSP202: kernel:8:7: no instruction 'reed'",
+        ),
         (
             lambda: run_kernel(NEGATE.replace("arrives y", "9 y"), negative),
             r"TSP341: kernel:7:\d+: @9 MEM_W0: write",
