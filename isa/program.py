@@ -114,6 +114,10 @@ def tensor_problem(tensor: PortTensor, machine: Machine) -> str:
         return f"type {tensor.abi_dtype[:80]!r} is none of {', '.join(sorted(ABI_DTYPES))}"
     if tensor.minimum > tensor.maximum:
         return f"values {tensor.minimum} .. {tensor.maximum}: the least is above the greatest"
+    if not tensor.dtype.is_float:
+        info = np.iinfo(tensor.dtype.numpy)
+        if tensor.minimum > info.max or tensor.maximum < info.min:
+            return f"values {tensor.minimum} .. {tensor.maximum}: none of them is an {info.dtype}"
     elements = math.prod(tensor.shape)
     if min(tensor.shape, default=0) < 0 or elements >= 1 << 40:
         return f"shape {list(tensor.shape)}"

@@ -77,6 +77,9 @@ def _draw(port: PortTensor, random: np.random.Generator, bounds: tuple[int, int]
     low, high = bounds or (port.minimum, port.maximum)
     if low == high == 0 and bounds is None:
         high = UNBOUNDED - 1
+    for kind in (dtype, port.dtype.numpy):
+        if kind.kind in "iu":
+            low, high = max(low, int(np.iinfo(kind).min)), min(high, int(np.iinfo(kind).max))
     return random.integers(low, high, port.shape, endpoint=True).astype(dtype)
 
 

@@ -132,7 +132,8 @@ def _tensor(ctx: Context, tensor: PortTensor, kind: str) -> bool:
 def _overlaps(ctx: Context, constants: dict[int, Bools]) -> None:
     """Rule 335: inputs against constants, word by word, and against each other, lane by lane."""
     m = ctx.machine
-    named = [(t.name, p) for t in ctx.program.inputs for p in t.pieces]
+    pieces = ((t.name, p) for t in ctx.program.inputs for p in t.pieces)
+    named = [(name, p) for name, p in pieces if p.rows > 0 and p.columns > 0]
     for name, p in named:
         words = _words(ctx, constants, p.slice)[p.address : p.address + p.rows]
         if words.any():

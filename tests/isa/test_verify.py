@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -88,3 +89,13 @@ def test_the_digest_covers_what_has_meaning(tiny: Machine) -> None:
     digests = [verify(p).digest for p in changed]
     assert len({digest, *digests[:-1]}) == len(digests)
     assert digests[-1] == digest
+
+
+@pytest.mark.parametrize("empty", ["rows", "columns"])
+def test_a_piece_of_nothing_takes_no_room(empty: str, tiny: Machine) -> None:
+    sketch = sample(tiny)
+    (x,) = sketch.inputs
+    none: Any = {empty: 0}
+    nothing = dataclasses.replace(x.pieces[0], **none)
+    sketch.inputs = (dataclasses.replace(x, pieces=(*x.pieces, nothing)),)
+    assert verify(sketch.program(), collect=True) == ()

@@ -22,6 +22,15 @@ def test_ids_lie_in_their_table() -> None:
     assert (ids.min(), ids.max()) == (3, 11)
 
 
+def test_values_are_those_that_the_chip_carries() -> None:
+    """Bounds reach further than the types do."""
+    wide = PortTensor("ids", (300,), "int64", DType.I16, (), -9, 1 << 62)
+    ids = random_feeds([wide])["ids"]
+    assert -9 <= ids.min() < ids.max() <= np.iinfo(np.int16).max
+    unsigned = PortTensor("ids", (300,), "uint8", DType.I16, (), -300, 300)
+    assert np.unique(random_feeds([unsigned])["ids"]).size > 100
+
+
 def test_bounds_of_the_graph_go_before_those_of_the_port() -> None:
     ids = random_feeds([port("ids", (4, 50), "int64")], bounds={"ids": (0, 0)})["ids"]
     assert not ids.any()
