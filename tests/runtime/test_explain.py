@@ -56,6 +56,10 @@ def test_the_command(cli: Any) -> None:
 
 def test_a_page_has_both_examples_and_what_is_said_of_the_wrong_one(cli: Any) -> None:
     text = cli("explain", "341").out
-    assert text.index("Wrong:") < text.index("TSP341: example.asm:5:21: @6 MEM_E0: write") < text.index("Right:")
+    assert (
+        text.index("Wrong:")
+        < text.index("TSP341: example.asm:5:21: @6 MEM_E0: write")
+        < text.index("Right:")
+    )
     assert "```" not in text
     assert cli("explain", "341", "--json").json["right"].startswith(".chip tiny\n")
