@@ -1,10 +1,11 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and folders for what can be made again."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,24 @@ from isa.errors import InputError
 
 _MARK: Final = ".tspc-"
 _STALE_SECONDS: Final = 60.0
+
+
+def cache_folder(name: str) -> Path:
+    """``$XDG_CACHE_HOME/tspc/NAME``, ``~/.cache/tspc/NAME`` where that is not set."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path(os.path.expanduser("~")) / ".cache"
+    return root / "tspc" / name
+
+
+def make_private(folder: Path) -> bool:
+    """Make the folder; whether it is ours and nobody else can write to it, so that what lies there can be trusted."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
+    return private and found.st_uid == os.getuid()
 
 
 def _sweep(target: Path) -> None:

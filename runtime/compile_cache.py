@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from isa.errors import TspcError
-from isa.files import write_atomic
+from isa.files import cache_folder, make_private, write_atomic
 from isa.machine import Machine
 
 FOLDER: Final = "programs"
@@ -94,19 +93,8 @@ class CompileCache:
     """Entries in one folder that nobody else may write to: ``KEY.lpu`` and ``KEY.json``."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-        self.folder = folder or root / "tspc" / FOLDER
-        self.usable = self._prepare()
-
-    def _prepare(self) -> bool:
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = os.lstat(self.folder)
-        except OSError:
-            return False
-        private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
-        return private and found.st_uid == os.getuid()
+        self.folder = folder or cache_folder(FOLDER)
+        self.usable = make_private(self.folder)
 
     def find(self, request: Request) -> Hit | None:
         """The program of a request, if it was kept and nothing it depends on has changed."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from pathlib import Path
 from typing import Final
+
+from isa.files import cache_folder, make_private
 
 DIGEST: Final = 32
 VERSION: Final = "1"
@@ -18,10 +19,8 @@ VERSION: Final = "1"
 
 
 def default_directory() -> Path:
-    """``$XDG_CACHE_HOME/tspc/kernels``, ``~/.cache/tspc/kernels`` where that is not set."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path(os.path.expanduser("~")) / ".cache"
-    return root / "tspc" / "kernels"
+    """Where kernels are kept: see ``cache_folder``."""
+    return cache_folder("kernels")
 
 
 class ObjectCache:
@@ -29,17 +28,7 @@ class ObjectCache:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.usable = self._prepare()
-
-    def _prepare(self) -> bool:
-        """Make the directory; it is not used unless it is ours and nobody else can write to it."""
-        try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = os.lstat(self.directory)
-        except OSError:
-            return False
-        private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
-        return private and found.st_uid == os.getuid()
+        self.usable = make_private(directory)
 
     def _path(self, key: str, kind: str) -> Path:
         name = hashlib.sha256(f"{VERSION}\0{key}".encode()).hexdigest()

@@ -8,7 +8,16 @@ import click
 
 from isa.errors import ComparisonError
 from runtime.cli.failures import Reported, print_error
-from runtime.cli.options import dim_option, emit, examples, json_option, precision_option
+from runtime.cli.options import (
+    dim_option,
+    emit,
+    energy_option,
+    examples,
+    json_option,
+    precision_option,
+    program_or_model_chip_option,
+    top_option,
+)
 
 
 @click.command(
@@ -21,22 +30,11 @@ from runtime.cli.options import dim_option, emit, examples, json_option, precisi
 )
 @click.argument("before", metavar="A", type=click.Path(path_type=Path))
 @click.argument("after", metavar="B", type=click.Path(path_type=Path))
-@click.option(
-    "--chip",
-    metavar="NAME_OR_FILE",
-    help="What models are compiled for (default tsp1), or programs must be for.",
-)
+@program_or_model_chip_option
 @dim_option
 @precision_option
-@click.option(
-    "--top", type=click.IntRange(1), default=12, show_default=True, help="How many nodes to list."
-)
-@click.option(
-    "--energy",
-    type=click.Path(path_type=Path),
-    metavar="FILE.toml",
-    help="Your picojoules an event.",
-)
+@top_option
+@energy_option
 @click.option(
     "--fail-over",
     type=click.FloatRange(0),

@@ -56,6 +56,20 @@ expected_chip_option = click.option(
     metavar="NAME_OR_FILE",
     help="Refuse a program compiled for another chip. Default: the preset that it names.",
 )
+program_or_model_chip_option = click.option(
+    "--chip",
+    metavar="NAME_OR_FILE",
+    help="What a model is compiled for (default tsp1), or a program must be for.",
+)
+top_option = click.option(
+    "--top", type=click.IntRange(1), default=12, show_default=True, help="How many nodes to list."
+)
+energy_option = click.option(
+    "--energy",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Your picojoules an event; see `examples/energies.toml`.",
+)
 precision_option = click.option(
     "--precision",
     type=click.Choice(["fp16", "strict"]),

@@ -9,10 +9,13 @@ import click
 from runtime.cli.options import (
     dim_option,
     emit,
+    energy_option,
     examples,
     file_argument,
     json_option,
     precision_option,
+    program_or_model_chip_option,
+    top_option,
 )
 
 
@@ -26,22 +29,11 @@ from runtime.cli.options import (
     ),
 )
 @file_argument("PROGRAM_OR_MODEL")
-@click.option(
-    "--chip",
-    metavar="NAME_OR_FILE",
-    help="What a model is compiled for (default tsp1), or a program must be for.",
-)
+@program_or_model_chip_option
 @dim_option
 @precision_option
-@click.option(
-    "--top", type=click.IntRange(1), default=12, show_default=True, help="How many nodes to list."
-)
-@click.option(
-    "--energy",
-    type=click.Path(path_type=Path),
-    metavar="FILE.toml",
-    help="Your picojoules an event; see `examples/energies.toml`.",
-)
+@top_option
+@energy_option
 @click.option(
     "--tokens", type=click.IntRange(0), help="Tokens a run; default: the size of the ids."
 )
