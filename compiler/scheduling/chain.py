@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from compiler.scheduling.tables import EAST
 from compiler.tiles import Operand, Step, VectorOp
-from isa.errors import InternalError
+from isa.errors import InternalError, LimitError
 from isa.instruction import REGISTRY, Instruction, Source, SourceKind
 
 if TYPE_CHECKING:
@@ -74,9 +74,14 @@ def _source(placer: VectorPlacer, shape: Shape, trial: Trial, o: Operand, time: 
 
 
 def _alu(placer: VectorPlacer, alu: int, delay: int) -> Source:
-    if not 0 <= delay <= placer.max_delay:
-        raise InternalError(
-            922, f"an operand would wait {delay} cycles, more than {placer.max_delay}"
+    if delay < 0:
+        raise InternalError(922, f"an operand would be read {-delay} cycles before it is made")
+    if delay > placer.max_delay:
+        raise LimitError(
+            414,
+            f"an operand would wait {delay} cycles in the vector unit of chip {placer.m.name}; "
+            f"vxm.max_delay = {placer.max_delay}",
+            hint=f"give --chip a chip with a larger vxm.max_delay, or timing.vxm_alu below {placer.latency}",
         )
     return Source(SourceKind.ALU, alu, delay)
 

@@ -61,3 +61,11 @@ def test_results_that_do_not_fit_where_the_weights_do() -> None:
     assert "words are taken, of results" in said
     assert "by %layer0.attn" in said
     assert "word_embeddings" in said
+
+
+def test_an_operand_that_waits_too_long_is_a_limit_of_the_chip() -> None:
+    """Five cycles an operation make a chain of the demonstration keep an operand for longer than registers hold."""
+    slow = changed(load_chip("tsp1"), timing__vxm_alu=5)
+    error = refusal(DEMO, {"batch": 1, "seq": 8}, slow)
+    assert error.number == 414
+    assert "vxm.max_delay = 63" in error.message
