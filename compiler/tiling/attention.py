@@ -5,12 +5,16 @@ by side in the columns, each as a copy of Q in which the other heads of the unit
 the scores of all of them. Softmax over keys runs over rows (a running maximum and a running sum); P^T is moved to P byte by
 byte through the int8 planes (exact, NaN included), V likewise to V^T. The rows of P are installed and those of V^T driven
 through: O^T[column, query]. It is divided by the sums of its exponentials and moved to O, an operand of what comes next.
+
+Queries lie across lanes in S^T, keys in P: longer sequences are worked off in blocks of queries, all keys of a block as more
+rows of S^T, and O^T is accumulated over cuts of the keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -26,6 +30,8 @@ from compiler.tiling.values import aligned
 from isa.instruction import DType
 
 BIAS_COPIES = 4
+Span = tuple[int, int]
+"""First row and number of rows."""
 MOST_HEADS = 4
 """Heads of a unit at most: each costs a copy of Q."""
 P_BLOCKS = 2
@@ -36,7 +42,7 @@ def attention(ctx: Context, node: Node) -> Value:
     """softmax(q k^T * scale + bias) v, all heads."""
     bias = _bias(ctx, node)
     shared = not bias or ctx.shape(node.inputs[3])[1] == 1  # heads of a unit have one bias
-    plan = _plan(ctx, node, grouped=shared and all(x.columns == 1 for x in bias))
+    plan = _plan(ctx, node, grouped=shared and all(x[0].columns == 1 for x in bias))
     operands = heads_of(ctx, node, plan)
     dims, columns = row_dims(ctx.shape(node.output), "N"), plan.heads * plan.out_width
     exact = node.output in ctx.named or not ctx.matrix_only(node.output)
@@ -44,6 +50,8 @@ def attention(ctx: Context, node: Node) -> Value:
         ctx.buffer(f"{node.output}.h{i}", DType.F16, dims, columns, both=True)
         for i in range(2 if exact else ctx.parts)
     ]
+    if len(bias) == 1:  # uniform over queries, or a single block
+        bias *= len(plan.blocks)
     for b in range(plan.batch):
         _item(ctx, node, plan, operands, bias, b, outs)
     ctx.operands[node.output] = tuple(outs[: ctx.parts])
@@ -54,22 +62,45 @@ def attention(ctx: Context, node: Node) -> Value:
 
 
 def _item(
-    ctx: Context, node: Node, plan: Plan, operands: Heads, bias: list[Value], b: int,
+    ctx: Context, node: Node, plan: Plan, operands: Heads, bias: list[list[Value]], b: int,
     outs: list[Buffer],
 ) -> None:  # fmt: skip
     """One item of a batch."""
-    layout, name = operands.layout, f"{node.output}.{{}}{b}.{{}}"
-    soft = _units(ctx, plan, operands, bias, b, name)
-    turned = [
-        [_turn(ctx, plan, operands, turn, i, b, name) for turn in layout.turns]
-        for i in range(ctx.parts)
+    name = f"{node.output}.{{}}{b}.{{}}"
+    scored = [
+        _units(ctx, plan, block, operands, bias[i] if bias else [], b, _of_block(name, i))
+        for i, block in enumerate(plan.blocks)
     ]
+    turned = [
+        [
+            [_turn(ctx, plan, operands, turn, cut, i, b, name) for turn in operands.layout.turns]
+            for i in range(ctx.parts)
+        ]
+        for cut in plan.cuts
+    ]
+    for i, (block, soft) in enumerate(zip(plan.blocks, scored, strict=True)):
+        _outputs(ctx, plan, block, operands, soft, turned, b, outs, _of_block(name, i))
+
+
+def _of_block(name: str, block: int) -> str:
+    """Names of what belongs to a block of queries; the first has those of an attention of a single block."""
+    return name.replace(".{}", f".q{block}.{{}}", 1) if block else name
+
+
+def _outputs(
+    ctx: Context, plan: Plan, block: Span, operands: Heads, soft: dict[int, Softmax],
+    turned: list[list[list[Buffer]]], b: int, outs: list[Buffer], name: str,
+) -> None:  # fmt: skip
+    """O of a block of queries, from its exponentials and V^T (by cut of keys, part and turn)."""
     turns: dict[int, list[Buffer]] = {}
-    for group in layout.groups:
-        p = [_moved(ctx, plan, group, soft, i, name) for i in range(ctx.parts)]
+    for group in operands.layout.groups:
+        p = [
+            [_moved(ctx, plan, block, cut, group, soft, i, name) for i in range(ctx.parts)]
+            for cut in plan.cuts
+        ]
         for place in range(max(len(unit.heads) for unit in group)):
-            held = [parts[place] for parts in p]
-            found = _products(ctx, plan, operands, group, place, held, turned, name)
+            held = [[part[place] for part in parts] for parts in p]
+            found = _products(ctx, plan, block, operands, group, place, held, turned, name)
             for unit in group:
                 if place < len(unit.heads):
                     head, inverse = unit.heads[place], soft[unit.heads[0]].inverse[place]
@@ -79,7 +110,7 @@ def _item(
     for first in range(0, plan.heads, per):
         heads = range(first, min(first + per, plan.heads))
         for i, out in enumerate(outs):
-            _output(ctx, plan, [turns[h][i] for h in heads], first, out, b)
+            _output(ctx, plan, block, [turns[h][i] for h in heads], first, out, b)
 
 
 def _plan(ctx: Context, node: Node, *, grouped: bool) -> Plan:
@@ -92,20 +123,47 @@ def _plan(ctx: Context, node: Node, *, grouped: bool) -> Plan:
             raise ctx.unsupported(
                 node, f"heads of {size} do not tile vectors of {lanes} lanes by {grain}"
             )
-    if keys > lanes or queries > lanes:
-        raise ctx.unsupported(node, f"sequences longer than {lanes} are not tiled yet")
-    pitch = ctx.window(keys)
+    cuts = _spans(keys, lanes)
+    pitch = ctx.window(cuts[0][1])
     slots = 2 if keys % grain == 0 and 2 * pitch <= lanes else 1
     scale = number(node.attrs, "scale")
-    size = width // heads
-    group = min(MOST_HEADS, lanes // queries, ctx.machine["mxm.fp16_k"] // size, heads)
-    group = max(1, group) if grouped else 1
+    size, value = width // heads, out // heads
+    blocks, group = _spans(queries, lanes), 1
+    if grouped:
+        blocks, group = _blocks(ctx, queries, keys, heads, size, value)
     zero = bool(node.attrs["nan_to_zero"])
-    return Plan(batch, heads, queries, keys, size, out // heads, scale, slots, pitch, group, zero)
+    return Plan(
+        batch, heads, queries, keys, blocks, cuts, size, value, scale, slots, pitch, group, zero
+    )
 
 
-def _bias(ctx: Context, node: Node) -> list[Value]:
-    """The additive bias, one row a (batch, head, key), queries across lanes or uniform.
+def _spans(rows: int, most: int) -> tuple[Span, ...]:
+    """Rows in runs of ``most``, and what is left."""
+    return tuple((at, min(most, rows - at)) for at in range(0, rows, most))
+
+
+def _blocks(
+    ctx: Context, queries: int, keys: int, heads: int, width: int, value: int
+) -> tuple[tuple[Span, ...], int]:
+    """Queries in even blocks, and the heads of a unit, for the fewest rows through the MXM.
+
+    Smaller blocks let more heads share a unit, and drive all of V^T again.
+    """
+    lanes, k = ctx.lanes, ctx.machine["mxm.fp16_k"]
+    turned = heads * value * sum(-(-count // k) for _, count in _spans(keys, lanes))
+    best, found = inf, (_spans(queries, lanes), 1)
+    fewest = -(-queries // lanes)
+    for number_of in range(fewest, fewest + MOST_HEADS):
+        size = -(-queries // number_of)
+        group = max(1, min(MOST_HEADS, lanes // size, k // width, heads))
+        cost = number_of * (-(-heads // group) * keys + turned)
+        if cost < best:
+            best, found = cost, (_spans(queries, size), group)
+    return found
+
+
+def _bias(ctx: Context, node: Node) -> list[list[Value]]:
+    """The additive bias, one row a (batch, head, key), queries across lanes or uniform, for each block of queries.
 
     Written once a graph, as often as ``BIAS_COPIES`` says: every head reads it, and a slice serves one reader at a time.
     """
@@ -117,34 +175,36 @@ def _bias(ctx: Context, node: Node) -> list[Value]:
     if name not in ctx.biases:
         found = aligned(ctx, name, shape, "T")
         starts = tuple(range(0, found.rows, keys))
-        copies = [
-            ctx.buffer(
-                f"{name}.T{i}", found.dtype, (found.rows,), found.columns, both=True, starts=starts
-            )
-            for i in range(BIAS_COPIES)
-        ]
-        for copy in copies:
-            copy.vector = True
-            ctx.write((found.rows,), [(found.expr, copy)])
-        ctx.biases[name] = [ctx.leaf(copy) for copy in copies]
-    rows = np.arange(ctx.biases[name][0].rows).reshape(shape[0], shape[1], shape[3])
+        ctx.biases[name] = []
+        for c, (_, wide) in enumerate(_spans(found.columns, ctx.lanes)):
+            copies = [
+                ctx.buffer(
+                    f"{name}.T{c}.{i}", found.dtype, (found.rows,), wide, both=True, starts=starts
+                )
+                for i in range(BIAS_COPIES)
+            ]
+            for copy in copies:
+                copy.vector = True
+                ctx.write((found.rows,), [(found.expr, copy)], range(c, c + 1), less=c)
+            ctx.biases[name].append([ctx.leaf(copy) for copy in copies])
+    rows = np.arange(ctx.biases[name][0][0].rows).reshape(shape[0], shape[1], shape[3])
     full = np.broadcast_to(rows, (batch, integer(node.attrs, "heads"), keys)).reshape(-1)
-    return [stored.at(full) for stored in ctx.biases[name]]
+    return [[stored.at(full) for stored in copies] for copies in ctx.biases[name]]
 
 
 def _units(
-    ctx: Context, plan: Plan, operands: Heads, bias: list[Value], b: int, name: str
+    ctx: Context, plan: Plan, block: Span, operands: Heads, bias: list[Value], b: int, name: str
 ) -> dict[int, Softmax]:
     """Scores and softmax of every unit, by first head: one job a chunk of Q, installed once a part."""
     units, found = operands.layout.units, {}
     for chunk in dict.fromkeys(unit.q for unit in units):
-        installed = [_installed(plan, places, chunk, b) for places in operands.q]
+        installed = [_installed(plan, block, places, chunk, b) for places in operands.q]
         passes: list[Pass] = []
         scored: list[tuple[Unit, Buffer]] = []
         for unit in units:
             if unit.q != chunk:
                 continue
-            wide = len(unit.heads) * plan.queries
+            wide = len(unit.heads) * block[1]
             s = ctx.buffer(
                 name.format("s", unit.heads[0]), DType.F32, (plan.keys,), wide, starts=(0,)
             )
@@ -160,9 +220,9 @@ def _units(
     return found
 
 
-def _installed(plan: Plan, places: list[Buffer], chunk: int, b: int) -> Weights:
+def _installed(plan: Plan, block: Span, places: list[Buffer], chunk: int, b: int) -> Weights:
     """The queries of every place of a unit side by side in the columns."""
-    start, n = b * plan.queries, plan.queries
+    start, n = b * plan.queries + block[0], block[1]
     loads = [
         load
         for place, part in enumerate(places)
@@ -196,19 +256,20 @@ def _score_passes(
 
 
 def _turn(
-    ctx: Context, plan: Plan, operands: Heads, turn: Turn, part: int, b: int, name: str
+    ctx: Context, plan: Plan, operands: Heads, turn: Turn, cut: Span, part: int, b: int, name: str
 ) -> Buffer:
-    """V^T of some heads, ``[lanes, lanes of a vector]`` fp16: a row a column of V, keys across lanes, a slot a chunk."""
+    """V^T of some heads, ``[lanes, lanes of a vector]`` fp16: a row a column of V, a cut of keys across lanes, a slot a chunk."""
+    start, keys = b * plan.keys + cut[0], cut[1]
     loads = [
         load
         for slot, chunk in enumerate(turn.chunks)
-        for load in loads_of(
-            operands.v[chunk][part], chunk, b * plan.keys, plan.keys, slot * plan.pitch
-        )
+        for load in loads_of(operands.v[chunk][part], chunk, start, keys, slot * plan.pitch)
     ]
     label = name.format(f"v{part}.", f"{turn.chunks[0]}.{turn.lane}")
+    if cut[0]:
+        label += f".k{cut[0]}"
     out = ctx.buffer(label, DType.F16, (turn.lanes,), ctx.lanes, starts=(0,), both=True)
-    columns = (len(turn.chunks) - 1) * plan.pitch + plan.keys
+    columns = (len(turn.chunks) - 1) * plan.pitch + keys
     weights = Weights(0, columns, loads=tuple(loads))
     rows, end = Rows(out, 0, 0, turn.lanes), turn.lane + turn.lanes
     move(ctx, byte_move(ctx, weights, one_hot(ctx), turn.lane, end, rows))
@@ -216,29 +277,26 @@ def _turn(
 
 
 def _moved(
-    ctx: Context,
-    plan: Plan,
-    group: tuple[Unit, ...],
-    soft: dict[int, Softmax],
-    part: int,
-    name: str,
-) -> list[Buffer]:
-    """P of a group of units by place: rows = queries, keys of unit ``i`` from lane ``i * pitch`` on."""
-    columns = (len(group) - 1) * plan.pitch + plan.keys
+    ctx: Context, plan: Plan, block: Span, cut: Span, group: tuple[Unit, ...],
+    soft: dict[int, Softmax], part: int, name: str,
+) -> list[Buffer]:  # fmt: skip
+    """P of a group of units by place: rows = queries, a cut of the keys of unit ``i`` from lane ``i * pitch`` on."""
+    first, keys = cut
+    columns = (len(group) - 1) * plan.pitch + keys
     places = max(len(unit.heads) for unit in group)
     loads = [
         load
         for slot, unit in enumerate(group)
-        for load in loads_of(soft[unit.heads[0]].powers[part], 0, 0, plan.keys, slot * plan.pitch)
+        for load in loads_of(soft[unit.heads[0]].powers[part], 0, first, keys, slot * plan.pitch)
     ]
-    weights, n = Weights(0, columns, loads=tuple(loads)), plan.queries
-    block = -(-n // (16 * P_BLOCKS)) * 16
-    label = name.format("p", group[0].heads[0])
+    weights, n = Weights(0, columns, loads=tuple(loads)), block[1]
+    rows = -(-n // (16 * P_BLOCKS)) * 16
+    label = name.format("p", group[0].heads[0]) + (f".k{first}" if first else "")
     outs, passes = [], []
     for place in range(places):
         out = ctx.buffer(
             f"{label}.{part}.{place}", DType.F16, (n,), ctx.lanes, both=True,
-            starts=tuple(range(0, n, block)),
+            starts=tuple(range(0, n, rows)),
         )  # fmt: skip
         passes += byte_move(ctx, weights, one_hot(ctx), place * n, places * n, Rows(out, 0, 0, n))
         outs.append(out)
@@ -258,12 +316,15 @@ class _Piece:
 
 
 def _products(
-    ctx: Context, plan: Plan, operands: Heads, group: tuple[Unit, ...], place: int, p: list[Buffer],
-    turned: list[list[Buffer]], name: str,
+    ctx: Context, plan: Plan, block: Span, operands: Heads, group: tuple[Unit, ...], place: int,
+    p: list[list[Buffer]], turned: list[list[list[Buffer]]], name: str,
 ) -> dict[int, Buffer]:  # fmt: skip
-    """The sums O^T of the heads at one place of a group: their P is installed once."""
-    n, most = plan.queries, ctx.machine["mxm.acc_rows"]
-    weights = [Weights(place * n, n, loads=tuple(loads_of(part, 0, 0, n, place * n))) for part in p]
+    """The sums O^T of the heads at one place of a group: their P (by cut and part) is installed once."""
+    n, most = block[1], ctx.machine["mxm.acc_rows"]
+    weights = [
+        [Weights(place * n, n, loads=tuple(loads_of(part, 0, 0, n, place * n))) for part in parts]
+        for parts in p
+    ]
     sums: dict[int, Buffer] = {}
     pieces: list[list[_Piece]] = [[]]
     for slot, unit in enumerate(group):
@@ -281,15 +342,17 @@ def _products(
                 pieces.append([])
             out = Rows(raw, 0, at, count)
             pieces[-1].append(_Piece(turn, first + at, count, slot * plan.pitch, out))
-    order = sorted(ctx.products())
+    cuts = reversed(range(len(plan.cuts)))  # a full one last: its results leave at half rate
+    order = [(cut, left, right) for cut in cuts for left, right in sorted(ctx.products())]
     passes = []
     for batch in pieces:
-        for i, (left, right) in enumerate(order):
-            acc = 0
+        for i, (cut, left, right) in enumerate(order):
+            acc, window = 0, ctx.window(plan.cuts[cut][1])
             for piece in batch:
-                rows = Rows(turned[right][piece.turn], 0, piece.row, piece.count)
+                rows = Rows(turned[cut][right][piece.turn], 0, piece.row, piece.count)
                 emit = piece.out if i == len(order) - 1 else None
-                passes.append(Pass(weights[left], rows, piece.lane, plan.pitch, acc, i == 0, emit))
+                held = weights[cut][left]
+                passes.append(Pass(held, rows, piece.lane, window, acc, i == 0, emit))
                 acc += piece.count
     ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
     return sums
@@ -312,12 +375,14 @@ def _quotient(
     return parts
 
 
-def _output(ctx: Context, plan: Plan, heads: list[Buffer], first: int, out: Buffer, b: int) -> None:
+def _output(
+    ctx: Context, plan: Plan, block: Span, heads: list[Buffer], first: int, out: Buffer, b: int
+) -> None:
     """O of some heads, side by side in a chunk: their O^T moved, each from the lanes of its place."""
-    d, n = plan.out_width, plan.queries
+    d, n = plan.out_width, block[1]
     loads = [load for i, part in enumerate(heads) for load in loads_of(part, 0, 0, d, i * d)]
     weights = Weights(0, len(heads) * d, loads=tuple(loads))
     places = max(part.columns for part in heads) // n
     chunk = first * d // ctx.lanes
-    rows = Rows(out, chunk, b * n, n)
+    rows = Rows(out, chunk, b * plan.queries + block[0], n)
     move(ctx, byte_move(ctx, weights, many_hot(ctx, n, places), 0, places * n, rows))

@@ -87,7 +87,7 @@ class Context:
     operands: dict[str, tuple[Buffer, ...]] = field(default_factory=dict)
     shared: dict[str, Buffer] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
-    biases: dict[str, list[Value]] = field(default_factory=dict)
+    biases: dict[str, list[list[Value]]] = field(default_factory=dict)
     joint: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -167,10 +167,12 @@ class Context:
         """All of a buffer as a value."""
         return Value(Leaf(buffer, np.arange(buffer.rows)), buffer.rows, buffer.columns)
 
-    def write(
-        self, dims: Shape, targets: Sequence[tuple[Expr, Buffer]], chunks: range | None = None
-    ) -> None:
-        """Compute expressions over a row space and write each to its buffer, one `VectorOp` a chunk and run of rows."""
+    def write(self, dims: Shape, targets: Sequence[tuple[Expr, Buffer]],
+              chunks: range | None = None, *, less: int = 0) -> None:  # fmt: skip
+        """Compute expressions over a row space and write each to its buffer, one `VectorOp` a chunk and run of rows.
+
+        Chunk ``c`` of an expression becomes chunk ``c - less`` of the buffer.
+        """
         width = max(b.columns for _, b in targets)
         order = (
             chunk_order(width, self.lanes)
@@ -178,10 +180,11 @@ class Context:
             else range(-(-width // self.lanes))
         )
         for chunk in chunks if chunks is not None else order:
-            here = [(e, b) for e, b in targets if chunk < b.chunks(self.lanes)]
+            to = chunk - less
+            here = [(e, b) for e, b in targets if to < b.chunks(self.lanes)]
             for start, count in self.runs_of(here):
                 chain = Chain(chunk, start, count)
-                outputs = [Output(chain.result(e), Rows(b, chunk, start, count)) for e, b in here]
+                outputs = [Output(chain.result(e), Rows(b, to, start, count)) for e, b in here]
                 steps, inputs = tuple(chain.steps), tuple(chain.inputs)
                 self.emit(VectorOp(self.node, count, inputs, steps, tuple(outputs)))
 

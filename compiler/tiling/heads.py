@@ -25,12 +25,18 @@ from isa.instruction import DType
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one attention. ``slots`` heads share the lanes of a moved vector, ``pitch`` lanes apart."""
+    """Sizes of one attention. ``slots`` heads share the lanes of a moved vector, ``pitch`` lanes apart.
+
+    Sequences longer than a vector are worked off in ``blocks`` of queries, each on its own, and in ``cuts`` of keys, over which
+    products with V are accumulated: runs of rows, ``(first, count)``.
+    """
 
     batch: int
     heads: int
     queries: int
     keys: int
+    blocks: tuple[tuple[int, int], ...]
+    cuts: tuple[tuple[int, int], ...]
     width: int  # of q and k, a head
     out_width: int  # of v, a head
     scale: float

@@ -41,14 +41,14 @@ def softmax(
     inverse = ctx.buffer(f"{name}.r", DType.F32, (1,), wide)
     if len(starts) == 1:
         ctx.reduce("add", e, (0, keys), 0, Rows(inverse, 0, 0, 1), _reciprocal, also)
-        return Softmax(powers, _by_place(ctx, name, plan, inverse, unit))
+        return Softmax(powers, _by_place(ctx, name, inverse, unit))
     sums = ctx.buffer(f"{name}.l", DType.F32, (len(starts),), wide, starts=(0,))
     for i, start in enumerate(starts):
         span = (start, powers[0].block(start)[1])
         ctx.reduce("add", e, span, 0, Rows(sums, 0, i, 1), also=also)
     total = (0, len(starts))
     ctx.reduce("add", ctx.leaf(sums).expr, total, 0, Rows(inverse, 0, 0, 1), _reciprocal)
-    return Softmax(powers, _by_place(ctx, name, plan, inverse, unit))
+    return Softmax(powers, _by_place(ctx, name, inverse, unit))
 
 
 def _reciprocal(total: Operand) -> tuple[Step, ...]:
@@ -57,10 +57,11 @@ def _reciprocal(total: Operand) -> tuple[Step, ...]:
     return root, Step("mul", DType.F32, (Operand("step", 0), Operand("step", 0)))
 
 
-def _by_place(ctx: Context, name: str, plan: Plan, inverse: Buffer, unit: Unit) -> list[Buffer]:
+def _by_place(ctx: Context, name: str, inverse: Buffer, unit: Unit) -> list[Buffer]:
     """``inverse`` with zeros outside the lanes of a place, for each of them: nothing of another head goes along."""
     if len(unit.heads) == 1:
         return [inverse]
+    each = inverse.columns // len(unit.heads)
     found = [
         ctx.buffer(f"{name}.r.{place}", DType.F32, (1,), inverse.columns)
         for place in range(len(unit.heads))
@@ -68,18 +69,18 @@ def _by_place(ctx: Context, name: str, plan: Plan, inverse: Buffer, unit: Unit) 
     whole = ctx.leaf(inverse).expr
     zero = np.zeros(1, np.int64)
     masked: list[tuple[Expr, Buffer]] = [
-        (apply("and", whole, Leaf(_lanes(ctx, plan, place, inverse.columns), zero)), row)
+        (apply("and", whole, Leaf(_lanes(ctx, place, each, inverse.columns), zero)), row)
         for place, row in enumerate(found)
     ]
     ctx.write((1,), masked)
     return found
 
 
-def _lanes(ctx: Context, plan: Plan, place: int, columns: int) -> Buffer:
+def _lanes(ctx: Context, place: int, queries: int, columns: int) -> Buffer:
     """All bits set in the lanes of one place's queries."""
 
     def data() -> Array:
-        lane = np.arange(columns) // plan.queries
+        lane = np.arange(columns) // queries
         return np.where(lane == place, -1, 0).astype(np.int32)[None].view(np.float32)
 
-    return ctx.constant(f"place{columns}.{plan.queries}.{place}", (1, columns), DType.F32, data)
+    return ctx.constant(f"place{columns}.{queries}.{place}", (1, columns), DType.F32, data)

@@ -13,6 +13,7 @@ from onnx import ModelProto
 from compiler import compile_model
 from compiler.reference import evaluate
 from compiler.scheduling.core import Core
+from compiler.scheduling.liveness import mixed_up
 from compiler.scheduling.memory import Memory, Written
 from compiler.scheduling.tables import Tables
 from compiler.tiles import Buffer
@@ -25,11 +26,19 @@ from tests.compiler.small_models import model, node
 
 TOLERANCE = 3e-3
 """Relative L2 with operands of matrix products rounded to fp16; see docs/numerics.md."""
+STRICT = 1e-5
+"""The same with hi and lo parts."""
 
 
-def difference(source: Path | ModelProto, dims: dict[str, int], chip: str = "tsp1") -> float:
+def difference(
+    source: Path | ModelProto,
+    dims: dict[str, int],
+    chip: str = "tsp1",
+    precision: str = "fp16",
+) -> float:
     """Largest relative L2 of an output against the numpy meaning of the graph, after compile, verify and run."""
-    built = compile_model(source, dims, chip)
+    built = compile_model(source, dims, chip, precision=precision)
+    assert mixed_up(built.tiles, built.placement, built.schedule) == []
     assert verify(built.program).cycles == built.report.cycles
     feeds: dict[str, NDArray[np.generic]] = random_feeds(built.program.inputs, seed=7)
     got, trace = Kernel(built.program).run(feeds)
@@ -97,17 +106,21 @@ def test_words_of_a_copy_that_nobody_reads_are_dead_once_it_is_written() -> None
     assert memory.scratch(3, 1, 8, 1014) == address
 
 
-@pytest.mark.parametrize("bias", [(1, 1, 1, 16), (1, 2, 1, 16), (1, 2, 16, 16), (1, 1, 16, 16)])
-def test_attention_bias(bias: tuple[int, ...]) -> None:
-    """A bias for all heads, for each head, for each query: heads are scored together only if they share it."""
+def attention_model(
+    bias: tuple[int, ...], queries: int, keys: int, heads: int, size: int = 16, batch: int = 1
+) -> ModelProto:
+    """One attention of `x` on `z`, or of `x` on itself if they are as long; its products q, k and v, and a bias."""
     random = np.random.default_rng(3)
-    heads, size = 2, 16
     width = heads * size
     weights = {
         n: random.standard_normal((width, width), np.float32) / 4 for n in ("wq", "wk", "wv")
     }
-    nodes = [node("MatMul", f"x w{n}", f"{n}0") for n in "qkv"]
-    nodes += [node("Reshape", f"{n}0 split", f"{n}1") for n in "qkv"]
+    other = "x" if keys == queries else "z"
+    nodes = [
+        node("MatMul", f"{x} w{n}", f"{n}0")
+        for n, x in zip("qkv", ("x", other, other), strict=True)
+    ]
+    nodes += [node("Reshape", f"{n}0 split{n == 'q':d}", f"{n}1") for n in "qkv"]
     nodes += [
         node("Transpose", "q1", "q", perm=[0, 2, 1, 3]),
         node("Transpose", "k1", "k", perm=[0, 2, 3, 1]),
@@ -122,7 +135,41 @@ def test_attention_bias(bias: tuple[int, ...]) -> None:
     constants = {
         **weights,
         "bias": 3 * random.standard_normal(bias, np.float32),
-        "split": np.array([1, 16, heads, size]),
-        "merge": np.array([1, 16, width]),
+        "split1": np.array([batch, queries, heads, size]),
+        "split0": np.array([batch, keys, heads, size]),
+        "merge": np.array([batch, queries, width]),
     }
-    assert difference(model(nodes, {"x": (1, 16, width)}, "y", constants), {}) < TOLERANCE
+    inputs = {"x": (batch, queries, width), "z": (batch, keys, width)}
+    return model(nodes, {n: inputs[n] for n in ("x", other)}, "y", constants)
+
+
+@pytest.mark.parametrize("bias", [(1, 1, 1, 16), (1, 2, 1, 16), (1, 2, 16, 16), (1, 1, 16, 16)])
+def test_attention_bias(bias: tuple[int, ...]) -> None:
+    """A bias for all heads, for each head, for each query: heads are scored together only if they share it."""
+    assert difference(attention_model(bias, 16, 16, 2), {}) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "heads", "bias"),
+    [
+        (321, 321, 2, (1, 1, 1, 321)),
+        (384, 384, 3, (1, 1, 1, 384)),
+        (330, 330, 2, (1, 2, 330, 330)),
+        (645, 645, 1, (1, 1, 645, 645)),
+        (325, 20, 2, (1, 2, 1, 20)),
+        (20, 700, 2, (1, 1, 20, 700)),
+        (33, 322, 5, (1, 1, 1, 322)),
+    ],
+)
+def test_attention_over_more_than_a_vector(
+    queries: int, keys: int, heads: int, bias: tuple[int, ...]
+) -> None:
+    """Queries in blocks, keys in cuts, each alone and both; on itself and on another sequence; every kind of bias."""
+    assert difference(attention_model(bias, queries, keys, heads), {}) < TOLERANCE
+
+
+def test_a_batch_of_long_attentions() -> None:
+    """Blocks and cuts begin anew in every item; hi and lo parts are accumulated over all cuts."""
+    source = attention_model((2, 1, 1, 336), 336, 336, 2, batch=2)
+    assert difference(source, {}) < TOLERANCE
+    assert difference(source, {}, precision="strict") < STRICT
