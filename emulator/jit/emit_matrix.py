@@ -130,7 +130,7 @@ class MatrixEmitter:
         target = self.places.result(node.burst, node.first)
         words = [node.count, table.kept.add(selected), panel, wide, target]
         words += [self.places.pitch(node.burst), weights.first, weights.columns]
-        table.add(Move(), words)
+        table.add(Move(selected.shape[1]), words)
 
     def _lanes(self, node: Node) -> tuple[int, int]:
         """First lane and lanes of the activations' window."""

@@ -1,7 +1,8 @@
-"""int8 passes that only move bytes: every activation a constant one-hot row, every accumulator row started and emitted.
+"""int8 passes that only move bytes: every activation a constant row of a few ones, every accumulator row started and emitted.
 
-Such a pass selects rows of the transposed weights. Where nothing but the lowest byte plane of what it emits is used, and
-nothing accumulates on those rows later, it is done by copying bytes.
+Such a pass selects rows of the transposed weights, and adds them up where there are several ones. Where nothing but the lowest byte plane of what it emits is used, and
+nothing accumulates on those rows later, it is done by copying or adding
+bytes, of which no more is needed than the sum modulo 256.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from isa.ops.mxm import Accumulate
 
 START: Final = 2
 EMIT: Final = 3
+MOST_ONES: Final = 4
+"""Ones of a row up to which it counts as few."""
 
 
 class Moves:
@@ -27,7 +30,7 @@ class Moves:
 
     Attributes:
         bursts: their results have one byte a lane.
-        lanes: by (burst, first instance): the lane that each activation selects.
+        lanes: by (burst, first instance): ``[rows, ones]``, the lanes that each activation selects.
     """
 
     def __init__(self, graph: Graph, constants: Constants, changing: Changing, plain: bool) -> None:
@@ -82,7 +85,7 @@ class Moves:
         return out
 
     def _selected(self, node: Node) -> Ints | None:
-        """The lane that each activation of a run selects, if all are constant one-hot rows of value 1."""
+        """The lanes that each activation of a run selects, if all are constant rows of as many ones and else zeros."""
         graph, c = self.graph, self.graph.columns
         assert node.kind is Kind.ACC
         (ref,) = node.refs
@@ -104,9 +107,9 @@ class Moves:
         if (variable[words + 1] != variable[words]).any():
             return None
         rows = self.constants.words(slice_, words)[:, first : first + lanes]
-        where = rows.argmax(1)
-        single = (rows != 0).sum(1) == 1
-        if not (single & (rows[np.arange(count), where] == 1)).all():
+        ones = int((rows[:1] != 0).sum())
+        alike = bool(((rows != 0).sum(1) == ones).all()) and int(rows.max(initial=0)) == 1
+        if not (alike and 1 <= ones <= MOST_ONES):
             return None
-        selected: Ints = where.astype(np.int64)
+        selected: Ints = np.nonzero(rows)[1].reshape(count, ones)
         return selected

@@ -1,4 +1,4 @@
-"""MXM, int8: exact products modulo 2**32, and the special case of one-hot activations, which only move bytes."""
+"""MXM, int8: exact products modulo 2**32, and the special case of activations of a few ones, which only move or add bytes."""
 
 from __future__ import annotations
 
@@ -56,11 +56,13 @@ class MultiplyBytes:
 
 @dataclass(frozen=True)
 class Move:
-    """Rows of an int8 panel by number: what one-hot activations with value 1 select, as bytes; other lanes zero.
+    """Sums modulo 256 of ``terms`` rows of an int8 panel, by number: what activations with so many ones select; other lanes zero.
 
-    Descriptor: rows; table of k, one a row; panel ``[k][columns]``; its bytes from k to k; destination; bytes from row to row;
-    first column; columns.
+    Descriptor: rows; table of k, ``terms`` a row; panel ``[k][columns]``; its bytes from k to k; destination; bytes from row to
+    row; first column; columns.
     """
+
+    terms: int = 1
 
     def source(self, target: Target) -> str:
         """The kernel's module."""
@@ -77,9 +79,28 @@ class Move:
                 f.do(
                     f"call void @llvm.memset.p0.i64(ptr {line}, i8 0, i64 {target.lanes}, i1 false)"
                 )
-            source = f.at(panel, f.let(f"mul i64 {f.word(row, table)}, {gap}"))
+            entry = f.let(f"mul i64 {row}, {self.terms}")
+            sources = []
+            for term in range(self.terms):
+                number = f.word(f.let(f"add i64 {entry}, {term}"), table)
+                sources.append(f.at(panel, f.let(f"mul i64 {number}, {gap}")))
             place = f.at(line, first)
-            f.do(
-                f"call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr {source}, i64 {columns}, i1 false)"
-            )
+            if self.terms == 1:
+                f.do(
+                    f"call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr {sources[0]}, i64 {columns}, i1 false)"
+                )
+            else:
+                self._add(f, sources, place, columns)
         return module([("kernel", f)])
+
+    def _add(self, f: Function, sources: list[str], place: str, columns: str) -> None:
+        """Bytes of several rows added up, a vector at a time, then one by one."""
+        whole = f.let(f"and i64 {columns}, -{COLUMNS}")
+        for start, stop, step in (("0", whole, COLUMNS), (whole, columns, 1)):
+            type_ = f"<{step} x i8>"
+            with f.loop(start, stop, step) as column:
+                parts = [f.let(f"load {type_}, ptr {f.at(s, column)}, align 1") for s in sources]
+                total = parts[0]
+                for part in parts[1:]:
+                    total = f.let(f"add {type_} {total}, {part}")
+                f.do(f"store {type_} {total}, ptr {f.at(place, column)}, align 1")

@@ -77,14 +77,21 @@ def test_matrix_passes_with_an_epilogue(
     assert len(chains[0].outputs) == 2
 
 
-def moved(rows: int, double: bool = False) -> Program:
-    """A transpose: bytes installed as int8 weights, one-hot rows streamed, plane 0 of the sums stored."""
+def moved(
+    rows: int, double: bool = False, ones: int = 1, columns: int = LANES, odd: bool = False
+) -> Program:
+    """A transpose: bytes installed as int8 weights, rows of ``ones`` ones streamed, plane 0 of the sums stored.
+
+    ``double``: twos instead; ``odd``: the last row has one more.
+    """
     rng, b = np.random.RandomState(rows), Build(TINY)
     b.constant(0, 0, rng.randint(0, 256, (LANES, LANES), np.uint8))
     hot = np.zeros((rows, LANES), np.uint8)
-    hot[np.arange(rows), rng.randint(0, LANES, rows)] = 2 if double else 1
+    for row in range(rows):
+        count = ones + (odd and row == rows - 1)
+        hot[row, rng.choice(LANES, count, replace=False)] = 2 if double else 1
     b.constant(2, 0, hot)
-    b.weights(200, DType.I8, [0], 0, LANES)
+    b.weights(200, DType.I8, [0], 0, columns)
     done = b.product(200, DType.I8, [2], 0, rows, LANES)
     b.store(done, b.matrix, b.inward + 4, [5], 0, rows)
     return b.program()
@@ -100,6 +107,21 @@ def test_rows_that_are_not_one_hot_are_multiplied(tmp_path: Path) -> None:
     kernel = agree(moved(20, double=True), tmp_path)
     assert Move() not in kernel.shapes
     assert MultiplyBytes() in kernel.shapes
+
+
+@pytest.mark.parametrize(("ones", "columns"), [(2, LANES), (2, 21), (3, 7), (4, LANES)])
+def test_rows_of_a_few_ones_add_bytes(ones: int, columns: int, tmp_path: Path) -> None:
+    """Modulo 256: negative bytes and sums that leave int8 included, as plane 0 of the exact sum is."""
+    program = moved(20, ones=ones, columns=columns)
+    kernel = agree(program, tmp_path)
+    assert Move(ones) in kernel.shapes
+    assert MultiplyBytes() not in kernel.shapes
+    agree(program, tmp_path, threads=3)
+
+
+def test_rows_of_unlike_numbers_of_ones_are_multiplied(tmp_path: Path) -> None:
+    for program in (moved(20, ones=2, odd=True), moved(20, ones=5)):
+        assert MultiplyBytes() in agree(program, tmp_path).shapes
 
 
 @pytest.mark.parametrize("threads", [2, 3])
