@@ -46,6 +46,7 @@ LOADED: Final = "bert"
 """The family whose way from file to first result is timed too."""
 PACKAGES: Final = ("tspc", "numpy", "onnxruntime", "llvmlite", "onnx")
 MIB: Final = 1 << 20
+PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +165,14 @@ def onnxruntime_runner(model: Path, threads: int) -> Callable[[Mapping[str, Arra
 def alternating(
     first: Callable[[], Any], second: Callable[[], Any], runs: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each run of two calls, taken in turn after one of each to warm up."""
+    """Seconds of each run of two calls, taken in turn after one of each to warm up.
+
+    Each starts after a pause: threads of the other may still be waiting for work in a loop, on a core that is counted on.
+    """
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(runs + 1):
         for call, taken in zip((first, second), times, strict=True):
+            time.sleep(PAUSE)
             start = time.perf_counter()
             call()
             if turn:
