@@ -1,8 +1,8 @@
 """int8 passes that only move bytes: every activation a constant row of a few ones, every accumulator row started and emitted.
 
-Such a pass selects rows of the transposed weights, and adds them up where there are several ones. Where nothing but the lowest byte plane of what it emits is used, and
-nothing accumulates on those rows later, it is done by copying or adding
-bytes, of which no more is needed than the sum modulo 256.
+Such a pass selects rows of the transposed weights, and adds them up where there are several ones. Where nothing but the lowest
+byte plane of what it emits is used, and nothing accumulates on those rows later, bytes are copied or added instead: of a sum
+modulo 2**32 that plane is the sum modulo 256.
 """
 
 from __future__ import annotations
