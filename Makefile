@@ -19,10 +19,10 @@ MODELS ?= minilm.dynamo.static minilm.legacy.dynamic bert.dynamo.static bert.dyn
 PYTEST_ARGS ?= -n auto
 BENCH_ARGS ?=
 
-.PHONY: help demo test check format docs models bench nightly clean
+.PHONY: help demo test check format docs models bench bench-scale nightly clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BASE) ## install, then compile, verify, run and check the shipped model
 	$(VENV)/bin/tspc demo
@@ -50,6 +50,9 @@ models: $(FETCHED) ## fetch published weights and fill the carried graphs into m
 
 bench: $(BENCH) ## time the emulator against onnxruntime, alternating in one run
 	$(PY) -m runtime.bench $(BENCH_ARGS)
+
+bench-scale: $(BENCH) ## write how cost grows with layers and sequence into docs/scale.md
+	$(PY) -m runtime.bench_scale $(BENCH_ARGS)
 
 # The sweep over random programs stops when its time is over: TSPC_SWEEP_SECONDS (14400, summed over the workers),
 # TSPC_SWEEP_FIRST (seed 10000) and TSPC_SWEEP_PROGRAMS (100000) in the environment change that.
