@@ -2,7 +2,8 @@
 
 Absolute times belong to a machine; the ratio is what is claimed. So both run the same model on the same arrays in one
 process, alternating, and medians are compared. Compilation runs in a process of its own, whose wall time and peak memory
-are the system's; so does loading (``runtime.bench_load``). A core's peak is measured beside each row.
+are the system's; so does loading (``runtime.bench_load``), and so does compilation by IREE (``runtime.bench_iree``). A core's
+peak is measured beside each row.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from isa.errors import TspcError, UsageError
 from isa.machine import load_chip
+from runtime.bench_iree import Rival, rival
 from runtime.bench_load import Loading, loading, measured
 from runtime.feeds import random_feeds
 from runtime.models import materialize
@@ -44,6 +46,8 @@ DEFAULT: Final = (
 """What is timed; ``matvec`` is 36 products of one row with 1536 x 1536 weights."""
 LOADED: Final = "bert"
 """The family whose way from file to first result is timed too."""
+RIVALLED: Final = ("bert", "minilm")
+"""Families whose graphs, with static shapes, IREE compiles too."""
 PACKAGES: Final = ("tspc", "numpy", "onnxruntime", "llvmlite", "onnx")
 MIB: Final = 1 << 20
 PAUSE: Final = 0.05
@@ -188,9 +192,36 @@ class Settings:
     runs: int
     threads: tuple[int, ...]
     emulator: str = "jit"
+    iree: bool = True
 
 
-def measure(name: str, settings: Settings) -> tuple[list[Row], Loading | None]:
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One model's figures: a row a number of threads, and where asked for, its load and its compilation by IREE."""
+
+    name: str
+    rows: list[Row]
+    load: Loading | None
+    rival: Rival | None
+
+    def lines(self) -> list[str]:
+        """What is said besides the rows."""
+        found = load_lines(self.load) if self.load else []
+        if self.rival:
+            found.append(rival_line(self.rows[0], self.rival))
+        return [f"{self.name}, {line}" for line in found]
+
+
+def rival_line(row: Row, other: Rival) -> str:
+    """Both compilations, and the ratios."""
+    seconds, peak = row.compile_seconds / other.seconds, row.compile_peak_bytes / other.peak_bytes
+    return (
+        f"compilation by IREE {other.version}: {other.seconds:.1f} s, peak {other.peak_bytes / MIB:,.0f} MiB; "
+        f"tspc takes {seconds:.2f} x its time and {peak:.2f} x its memory"
+    )
+
+
+def measure(name: str, settings: Settings) -> Subject:
     """Compile, load, and run both in turn, on each number of threads."""
     stem, _, dims = name.partition(":")
     family = stem.partition(".")[0]
@@ -204,7 +235,18 @@ def measure(name: str, settings: Settings) -> tuple[list[Row], Loading | None]:
         rows = [_row(name, model, out, compilation, t, settings) for t in settings.threads]
         timed = family == LOADED and not dims
         most = max(settings.threads)
-        return rows, loading(out, most, settings.emulator) if timed else None
+        load = loading(out, most, settings.emulator) if timed else None
+        rivalled = settings.iree and family in RIVALLED and not dims
+        return Subject(name, rows, load, _rival(model, Path(folder)) if rivalled else None)
+
+
+def _rival(model: Path, folder: Path) -> Rival | None:
+    """IREE's compilation; None, said on stderr, where it cannot be installed or does not compile the model."""
+    try:
+        return rival(model, folder)
+    except UsageError as error:
+        print(f"{model}: no comparison with IREE: {error}", file=sys.stderr)
+        return None
 
 
 def _row(
@@ -275,39 +317,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = "of the JIT and of onnxruntime; repeatable; 1 and, with two cores or more, 2 by default"
     parser.add_argument("--threads", type=int, action="append", help=text)
     parser.add_argument("--emulator", choices=["jit", "plain"], default="jit")
+    text = "do not install IREE (into an environment of its own) to compile the same models"
+    parser.add_argument("--no-iree", action="store_true", help=text)
     parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args(arguments)
     threads = tuple(options.threads or ((1, 2) if (os.cpu_count() or 1) > 1 else (1,)))
-    settings = Settings(options.models, options.runs, threads, options.emulator)
-    rows: list[Row] = []
-    loads: dict[str, Loading] = {}
+    settings = Settings(
+        options.models, options.runs, threads, options.emulator, not options.no_iree
+    )
     try:
-        for name in options.names:
-            measured, found = measure(name, settings)
-            rows += measured
-            if found is not None:
-                loads[name] = found
+        subjects = [measure(name, settings) for name in options.names]
     except TspcError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    report(rows, loads, options.json)
+    report(subjects, options.json)
     return 0
 
 
-def report(rows: Sequence[Row], loads: Mapping[str, Loading], as_json: bool) -> None:
+def report(subjects: Sequence[Subject], as_json: bool) -> None:
     """Print what was measured, with machine and versions."""
-    facts = machine_facts()
+    facts, rows = machine_facts(), [row for subject in subjects for row in subject.rows]
     if as_json:
         data = {
             "machine": facts,
             "rows": [asdict(row) for row in rows],
-            "loads": {name: asdict(found) for name, found in loads.items()},
+            "loads": {s.name: asdict(s.load) for s in subjects if s.load},
+            "rivals": {s.name: asdict(s.rival) for s in subjects if s.rival},
         }
         print(json.dumps(data))
         return
     print(aligned([HEADER, *(row.cells() for row in rows)], indent=""))
-    for name, found in loads.items():
-        print("\n".join(f"{name}, {line}" for line in load_lines(found)))
+    for subject in subjects:
+        print("\n".join(subject.lines()), end="\n" if subject.lines() else "")
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
 
 

@@ -21,11 +21,10 @@ from typing import Any, Final
 
 from isa.errors import UsageError
 
-FAILED: Final = 807
 STARTER: Final = """
 import json, os, sys, time
 start = time.perf_counter()
-child = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ)
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(child, 0)
 seconds = time.perf_counter() - start
 code = os.waitstatus_to_exitcode(status)
@@ -72,18 +71,20 @@ class Measured:
     output: bytes
 
 
-def measured(arguments: Sequence[str], environment: Mapping[str, str]) -> Measured:
-    """Run this Python with ``arguments``, the environment extended. Raises UsageError TSP807 if it fails.
+def measured(
+    arguments: Sequence[str], environment: Mapping[str, str], executable: str = sys.executable
+) -> Measured:
+    """Run this Python (or another executable) with ``arguments``, the environment extended. Raises UsageError TSP807 if it fails.
 
     It is started by a small process: a process counts the memory of the one that it was forked from as its own.
     """
     with tempfile.TemporaryFile() as captured:
-        command = [sys.executable, "-c", STARTER, *arguments]
+        command = [sys.executable, "-c", STARTER, executable, *arguments]
         child = subprocess.Popen(
             command, stdout=captured, stderr=None, env={**os.environ, **environment}
         )
         if child.wait():
-            raise UsageError(FAILED, f"{' '.join(arguments)} ended with {child.returncode}")
+            raise UsageError(807, f"{' '.join(arguments)} ended with {child.returncode}")
         captured.seek(0)
         output, _, facts = captured.read().rstrip().rpartition(b"\n")
         seconds, kilobytes = json.loads(facts)

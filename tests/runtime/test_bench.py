@@ -7,7 +7,7 @@ import pytest
 
 from emulator.jit.peak import measured_peak
 from isa.errors import UsageError
-from runtime import bench, bench_load
+from runtime import bench, bench_iree, bench_load
 
 
 def test_two_calls_alternate_and_the_first_turn_only_warms_up() -> None:
@@ -78,3 +78,19 @@ def test_a_compilation_that_fails_is_told(
     with pytest.raises(UsageError, match=r"TSP807.*ended with 3"):
         bench.compiled(tmp_path / "m.onnx", "tsp1", tmp_path / "m.lpu")
     assert "TSP101" in capfd.readouterr().err
+
+
+def test_a_rival_reads_beside_ours() -> None:
+    row = bench.Row(
+        "m", "tsp1", "jit", 1, 9, 1.5, 3 << 20, 2000, 1000, 0.02, 0.01, 2.0, 1.9, 1e11, 0.85, 1e-3
+    )
+    other = bench_iree.Rival("3.0", 6.0, 4 << 20)
+    subject = bench.Subject("m", [row], None, other)
+    assert subject.lines() == [
+        "m, compilation by IREE 3.0: 6.0 s, peak 4 MiB; tspc takes 0.25 x its time and 0.75 x its memory"
+    ]
+
+
+def test_a_rival_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"TSP807.*pip install \./no-such-package failed: "):
+        bench_iree.installed(tmp_path / "home", "./no-such-package")
