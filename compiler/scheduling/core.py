@@ -76,11 +76,21 @@ class Core:
         index = np.arange(m.slices)
         self.to_vxm: Ints = np.concatenate([index + 1, index + 1])
         self.to_mxm: Ints = np.concatenate([m.slices + 1 - index, m.slices + 1 - index])
+        self.from_vxm: list[int] = self.to_vxm.tolist()
+        self.distance = self._distances()
         self.vxm = m.vxm_position
         self.inner = m.slices * INNER // 44
         self.outer = m.slices - m.slices * OUTER // 44
+        self.role = [self._role(operand) for operand in (False, True)]
+        self.role_cost = [np.array(ROLE_COST)[role] for role in self.role]
         self.t_read, self.t_write = m.timing("mem_read"), m.timing("mem_write")
         self.t_alu = m.timing("vxm_alu")
+
+    def _distances(self) -> list[list[int]]:
+        """Positions from every slice to the MXM of each hemisphere."""
+        own, far = self.to_mxm, self.to_vxm + self.per + 2
+        west = np.arange(2 * self.per) < self.per
+        return [np.where(west, own, far).tolist(), np.where(west, far, own).tolist()]
 
     def mark(self) -> tuple[int, int, int]:
         """A point to go back to."""
@@ -154,6 +164,13 @@ class Core:
             t.bank + slice_ * t.banks + bank, cycle, count, step
         )
 
+    def read_spans(self, copy: Copy, offsets: Sequence[int]) -> list[tuple[int, int]]:
+        """Ports and banks that reading a copy takes, a cycle offset a byte plane each, for `Tables.first`."""
+        t, found = self.tables, []
+        for s, b, offset in zip(copy.slices, copy.banks, offsets, strict=True):
+            found += [(t.read + s, offset), (t.bank + s * t.banks + b, offset)]
+        return found
+
     def candidates(
         self, port: int, bank: int, slices: Ints, cycles: Ints, count: int, step: int
     ) -> npt.NDArray[np.bool_]:
@@ -161,13 +178,17 @@ class Core:
         if len(slices) == 0:
             return np.zeros(0, np.bool_)
         t = self.tables
-        banks = t.bank + slices * t.banks + bank
-        return t.mask(port + slices, cycles, count, step) & t.mask(banks, cycles, count, step)
+        ok = t.mask(port + slices, cycles, count, step)
+        left = slices[ok]
+        if len(left):
+            ok[ok] = t.mask(t.bank + left * t.banks + bank, cycles[ok], count, step)
+        return ok
 
     def order(self, slices: Ints) -> Ints:
         """Slices in an order that rotates from call to call, so that neighbours in time use different ones."""
         self.rotation += 7
-        return np.roll(slices, self.rotation % max(1, len(slices)))
+        at = -self.rotation % max(1, len(slices))
+        return np.concatenate([slices[at:], slices[:at]])
 
     def place_constant(
         self, fragment: Fragment, hemisphere: int, chosen: Sequence[int], bank: int
@@ -250,15 +271,14 @@ class Core:
             return []
         t, start = self.tables, max(0, int(cycles[slices].min()))
         t.reach(start + LOOK_AHEAD)
-        ahead = t.grid[:, start : start + LOOK_AHEAD : 4]
-        cost = 4 * (
-            ahead[t.read + slices].sum(axis=1) + ahead[t.write + slices].sum(axis=1)
-        ).astype(np.int64)
+        ahead = t.grid[: t.bank, start : start + LOOK_AHEAD : 4].reshape(2, 2 * self.per, -1)
+        low, high = int(slices.min()), int(slices.max()) + 1
+        used: Ints = ahead[:, low:high].sum(axis=(0, 2), dtype=np.int64)
+        cost = 4 * used[slices - low]
         cost += (self.memory.pending[slices] * PENDING).astype(np.int64)
         bank = self.memory.generation.get(id(buffer), CONSTANT_BANK) % 2
         if self.per > SMALL_CHIP:
-            for pool, penalty in zip(self.pools(buffer), ROLE_COST, strict=True):
-                cost[np.isin(slices, pool)] += penalty
+            cost += self.role_cost[buffer.operand][slices]
         costs, places = [], []
         for b in (bank, 1 - bank):
             ok = self.candidates(t.write, b, slices, cycles[slices], count, step)
@@ -272,13 +292,11 @@ class Core:
         where = self.to_vxm[slices]
         return slices[(where > self.inner) & (where <= self.outer)]
 
-    def pools(self, buffer: Buffer) -> tuple[Ints, Ints, Ints]:
-        """Slices of a buffer's own role, those of the weights, and those of the other role."""
-        every = np.arange(2 * self.per)
-        where = self.to_vxm
-        inner, outer = every[where <= self.inner], every[where > self.outer]
-        own, other = (outer, inner) if buffer.operand else (inner, outer)
-        return own, self.middle(every), other
+    def _role(self, operand: bool) -> Ints:
+        """For every slice: 0 in a buffer's own role, 1 if it is the weights', 2 if it is the other."""
+        inner, outer = self.to_vxm <= self.inner, self.to_vxm > self.outer
+        own, other = (outer, inner) if operand else (inner, outer)
+        return np.where(own, 0, np.where(other, 2, 1))
 
     def roles(self, slices: Ints, buffer: Buffer) -> list[tuple[Ints, int]]:
         """Where to look for room, best first: (slices, bank).
@@ -290,8 +308,10 @@ class Core:
         bank = self.memory.generation.get(id(buffer), CONSTANT_BANK) % 2
         banks = (bank, 1 - bank)
         # On a small chip a role has too few slices for the byte planes of one vector.
-        pools = self.pools(buffer) if self.per > SMALL_CHIP else (slices,)
-        return [(slices[np.isin(slices, pool)], bank) for pool in pools for bank in banks]
+        if self.per <= SMALL_CHIP:
+            return [(slices, bank) for bank in banks]
+        role = self.role[buffer.operand][slices]
+        return [(slices[role == i], bank) for i in range(len(ROLE_COST)) for bank in banks]
 
     def _allocate(
         self, places: list[tuple[int, int]], rows: int, cycles: Ints, planes: int

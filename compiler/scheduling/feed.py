@@ -49,12 +49,7 @@ class Feeder:
 
     def travel(self, slice_: int, hemisphere: int) -> int:
         """Positions from a slice to a hemisphere's MXM."""
-        own = self.core.hemisphere(slice_) == hemisphere
-        core = self.core
-        return int(core.to_mxm[slice_]) if own else int(core.to_vxm[slice_]) + core.per + 2
-
-    def halves(self, source: int, hemisphere: int) -> tuple[int, ...]:
-        return (hemisphere,) if source == hemisphere else (0, 1)
+        return self.core.distance[hemisphere][slice_]
 
     def ready(self, rows: Rows, hemisphere: int, step: int) -> int:
         """Earliest arrival of a burst of rows at the MXM, ports aside."""
@@ -113,33 +108,34 @@ class Feeder:
         self, rows: Rows, copy: Copy, pair: Pair, cycle: int, step: int
     ) -> tuple[int, int]:
         """(0, first stream) if a copy's rows can be streamed to arrive in ``cycle``, else (how far to move, 0)."""
-        core, h, mark = self.core, pair.hemisphere, self.core.mark()
-        halves = self.halves(copy.hemisphere, h)
-        direction, diagonal = self.diagonal(h, cycle)
-        width = len(copy.slices)
-        index = self.t.pick_stream(direction, halves, diagonal, rows.count, step, width)
-        if index is None:
-            return 1, 0
-        move = self.take_ports(rows, copy, pair, cycle, step)
-        if move:
-            core.undo(mark)
-            return move, 0
-        self.t.take_stream(direction, halves, index, width, diagonal, rows.count, step)
-        return 0, index
+        move, index = self.take_copies([(rows, copy)], pair, cycle, step)
+        return move, index
 
-    def take_ports(self, rows: Rows, copy: Copy, pair: Pair, cycle: int, step: int) -> int:
-        """Reserve the read ports of a copy; 0, or how far to move. What was reserved before a failure stays journalled."""
-        core = self.core
-        for p, (s, b) in enumerate(zip(copy.slices, copy.banks, strict=True)):
-            issue = cycle - core.t_read - self.travel(s, pair.hemisphere)
-            late = copy.ready(p, rows.row, rows.count, rows.stride, step) - issue
-            if late > 0:
-                return late
-            if not core.take_port(self.t.read, s, b, issue, rows.count, step):
-                bank = self.t.bank + s * self.t.banks + b
-                blocked = self.t.blocked(self.t.read + s, issue, rows.count, step)
-                return max(1, blocked, self.t.blocked(bank, issue, rows.count, step))
-        return 0
+    def take_copies(
+        self, sources: Sequence[tuple[Rows, Copy]], pair: Pair, cycle: int, step: int
+    ) -> tuple[int, int]:
+        """The same for rows of several copies on consecutive streams."""
+        h, t, count = pair.hemisphere, self.t, sources[0][0].count
+        late, spans = 0, list[tuple[int, int]]()
+        for rows, copy in sources:
+            offsets = [-self.core.t_read - self.travel(s, h) for s in copy.slices]
+            for p, offset in enumerate(offsets):
+                ready = copy.ready(p, rows.row, count, rows.stride, step)
+                late = max(late, ready - cycle - offset)
+            spans += self.core.read_spans(copy, offsets)
+        move = t.first(spans, cycle + late, count, step) - cycle
+        if move:
+            return move, 0
+        own = all(copy.hemisphere == h for _, copy in sources)
+        halves, width = (h,) if own else (0, 1), len(spans) // 2
+        direction, diagonal = self.diagonal(h, cycle)
+        index = t.pick_stream(direction, halves, diagonal, count, step, width)
+        if index is None:
+            return t.wait_stream(direction, halves, diagonal, count, step, width), 0
+        for row, offset in spans:
+            t.take(row, cycle + offset, count, step)
+        t.take_stream(direction, halves, index, width, diagonal, count, step)
+        return 0, index
 
     def emit(
         self, job: MatrixJob, rows: Rows, feed: Feed, pair: Pair, cycle: int, step: int

@@ -60,11 +60,11 @@ class GatherPlacer:
         start = max(0, self._bound(op.ids))
         for _ in core.trials(start):
             core.undo()
-            trial = self._try(op, tables, arrival, start)
+            trial, move = self._try(op, tables, arrival, start)
             if trial is not None:
                 self._commit(op, trial)
                 return start
-            start += 1
+            start += move
         raise core.full("the rows looked up", op.outputs[0].buffer)
 
     def _bound(self, ids: Rows) -> int:
@@ -108,13 +108,22 @@ class GatherPlacer:
             for chunk in range(op.table.chunks(self.m.lanes)):
                 self._table(op, chunk)
 
-    def _try(self, op: GatherOp, tables: list[Copy], arrival: Arrival, start: int) -> Trial | None:
+    def _try(
+        self, op: GatherOp, tables: list[Copy], arrival: Arrival, start: int
+    ) -> tuple[Trial | None, int]:
+        """A trial at one start; or None and how far to move on."""
         core, count = self.core, op.ids.count
-        if self.vector.take_input(arrival, start, count, 1):
-            return None
+        spans = []
+        for table in tables:
+            offsets = [core.t_alu + core.from_vxm[s] for s in table.slices]
+            spans += core.read_spans(table, offsets)
+        move = self.t.first(spans, start, count, 1) - start
+        move = move or self.vector.take_input(arrival, start, count, 1)
+        if move:
+            return None, move
         alu = self.vector.take_alu("sub", start, count, 1)
         if alu is None:
-            return None
+            return None, 1
         trial = Trial(start, alu, arrival)
         landing = start + core.t_alu
         for h in sorted({c.hemisphere for c in tables}):
@@ -122,7 +131,7 @@ class GatherPlacer:
             diagonal = self.t.diagonal(direction, landing, core.vxm)
             index = self.t.pick_stream(direction, (0, 1), diagonal, count, 1, INDEX_PLANES)
             if index is None:
-                return None
+                return None, 1
             self.t.take_stream(direction, (0, 1), index, INDEX_PLANES, diagonal, count, 1)
             trial.indices[h] = Stream(direction, index)
         for chunk, table in enumerate(tables):
@@ -130,9 +139,9 @@ class GatherPlacer:
             for plane in range(op.table.dtype.planes):
                 lookup = self._lookup(fragment, table, plane, landing, count, trial)
                 if lookup is None:
-                    return None
+                    return None, 1
                 trial.lookups.append(lookup)
-        return trial
+        return trial, 0
 
     def _lookup(
         self, fragment: Fragment, table: Copy, plane: int, landing: int, count: int, trial: Trial

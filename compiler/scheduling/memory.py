@@ -94,6 +94,7 @@ class Memory:
 
     machine: Machine
     fragments: dict[tuple[int, int, int], Fragment] = field(default_factory=dict)
+    by_row: dict[tuple[int, int, int], Fragment] = field(default_factory=dict)
     tiles: dict[int, list[tuple[WeightTile, TilePlace]]] = field(default_factory=dict)
     constants: list[tuple[int, int, Array]] = field(default_factory=list)
     held: list[Buffer] = field(default_factory=list)
@@ -175,6 +176,9 @@ class Memory:
 
     def fragment(self, buffer: Buffer, chunk: int, row: int) -> Fragment:
         """The fragment that holds a row."""
+        known = self.by_row.get((id(buffer), chunk, row))
+        if known is not None:
+            return known
         if chunk >= buffer.chunks(self.machine.lanes):
             raise InternalError(924, f"%{buffer.name} has no chunk {chunk}")
         start, rows = buffer.block(row)
@@ -183,6 +187,7 @@ class Memory:
         if found is None:
             found = self.fragments[key] = Fragment(buffer, chunk, start, rows)
             self.held.append(buffer)
+        self.by_row[id(buffer), chunk, row] = found
         return found
 
     def join(self, fragments: list[Fragment]) -> None:

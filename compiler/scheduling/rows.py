@@ -87,22 +87,12 @@ class RowLoader:
         self, group: list[Load], dtype: DType, pair: Pair, cycle: int
     ) -> tuple[list[Feed], int]:
         """Reserve consecutive streams for a group of loads; or nothing and how far to move."""
-        core, h, mark = self.core, pair.hemisphere, self.core.mark()
-        copies = [self._copy(x, pair) for x in group]
-        sides = {c.hemisphere for c in copies}
-        halves = (h,) if sides == {h} else (0, 1)
-        direction, diagonal = self.feeder.diagonal(h, cycle)
-        count, width = group[0].rows.count, len(group) * len(copies[0].slices)
-        index = self.t.pick_stream(direction, halves, diagonal, count, 1, width)
-        if index is None:
-            return [], 1
-        for load, copy in zip(group, copies, strict=True):
-            move = self.feeder.take_ports(load.rows, copy, pair, cycle, 1)
-            if move:
-                core.undo(mark)
-                return [], move
-        self.t.take_stream(direction, halves, index, width, diagonal, count, 1)
-        return [Feed(copy, Stream(direction, index)) for copy in copies], 0
+        sources = [(x.rows, self._copy(x, pair)) for x in group]
+        move, index = self.feeder.take_copies(sources, pair, cycle, 1)
+        if move:
+            return [], move
+        stream = Stream(self.core.outward(pair.hemisphere), index)
+        return [Feed(copy, stream) for _, copy in sources], 0
 
     def _emit(
         self, job: MatrixJob, group: list[Load], feeds: list[Feed], pair: Pair, cycle: int

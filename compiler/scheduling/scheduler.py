@@ -165,6 +165,7 @@ class _Run:
         self.ready: list[int] = []
         self.jobs: dict[int, MatrixJob] = {}
         self.stack: tuple[list[Running], list[Running]] = ([], [])
+        self.bounds: dict[tuple[int, int], int] = {}
         self.done = 0
         self._dependences()
         self.level = self._levels()
@@ -293,9 +294,7 @@ class _Run:
                 return None
             base = accumulators(running.job)
             jobs = {i: j for i, j in jobs.items() if _light(j) and self.matrix.fits(j, base)}
-        starts = {
-            i: max(pair.free, self.matrix.bound(job, pair.hemisphere)) for i, job in jobs.items()
-        }
+        starts = {i: max(pair.free, self._bound(i, pair.hemisphere)) for i in jobs}
         first = pair.free if running is not None else min(starts.values())
         near = [i for i, s in starts.items() if s <= first + (SLACK if running else WINDOW)]
         here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)] or near
@@ -304,6 +303,13 @@ class _Run:
         soonest = pair.free if running is not None else min(real.values())
         good = [i for i in tried if real[i] <= soonest + SLACK]
         return max(good, key=lambda i: (_light(jobs[i]), self.level[i], -i), default=None)
+
+    def _bound(self, i: int, hemisphere: int) -> int:
+        """`MatrixPlacer.bound` of a job that waits: all it reads is placed, so nothing changes any more."""
+        known = self.bounds.get((i, hemisphere))
+        if known is None:
+            known = self.bounds[i, hemisphere] = self.matrix.bound(self.jobs[i], hemisphere)
+        return known
 
     def _levels(self) -> list[int]:
         """For each op, the estimated cycles from its start to the end of the program: its priority."""

@@ -1,12 +1,14 @@
 """The reservation table: which resource is taken in which cycle.
 
-One row a resource, one column a cycle. Memory ports, banks and ALUs are counted in cycles. A stream is counted in *diagonals*:
-a value that moves east has constant ``cycle - position``, one that moves west constant ``cycle + position``; each stream has a row
-for its western and one for its eastern half, so that a value inside one hemisphere leaves the other free. Hops other than 1
-are refused by the scheduler's constructor.
+One column a cycle. Memory ports and banks have a row of bytes each. ALUs and streams, of which any free one will do, share rows of
+bits. A stream is counted in *diagonals*: a value that moves east has constant ``cycle - position``, one that moves west constant
+``cycle + position``; each direction has a row for its western and one for its eastern half, so that a value inside one
+hemisphere leaves the other free. Hops other than 1 are refused by the scheduler's constructor.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +22,16 @@ Ints = npt.NDArray[np.int64]
 ONES = b"\1" * 320
 
 MAX_CYCLES = 1 << 24
+WINDOW = 256
+"""Starts that a search looks at in one go."""
 
 
-Span = tuple[int, int, int, int]
-"""Row of a resource, first column, number of columns, distance between them."""
+Span = tuple[int, int, int, int, int]
+"""Row of a resource, first column, number of columns, distance between them, and the bits if it is a row of bits."""
 
 
 class Tables:
-    """Rows: read ports, write ports, banks (a slice each, west first), ALUs, streams."""
+    """Rows of bytes: read ports, write ports, banks (a slice each, west first). Rows of bits: streams, ALUs."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -38,18 +42,20 @@ class Tables:
         slices, self.banks = 2 * machine.slices, machine["mem.banks"]
         self.read, self.write = 0, slices
         self.bank = 2 * slices
-        self.alu = self.bank + slices * self.banks
-        self.stream = self.alu + machine["vxm.alus"]
-        self.rows = self.stream + 4 * machine.streams
+        self.rows = self.bank + slices * self.banks
+        self.alu = 4  # row of bits, after those of the streams
         self.margin = 2 * machine.positions
         self._allocate(1 << 14)
         self.journal: list[Span] = []
+        self.groups: dict[int, list[int]] = {}
 
     def _allocate(self, width: int) -> None:
         """``grid`` and ``cells`` are the same bytes: whole rows at a time are numpy's, one span is found faster in bytes."""
         self.width = width
         self.cells = bytearray(self.rows * width)
         self.grid = np.frombuffer(self.cells, np.uint8).reshape(self.rows, width)
+        self.bits = np.zeros((5, width), np.uint32)
+        self.bit_rows = list(self.bits)
 
     def reach(self, column: int) -> None:
         """Make sure that ``column`` exists."""
@@ -57,9 +63,10 @@ class Tables:
             return
         if column > MAX_CYCLES:
             raise LimitError(411, f"the schedule is longer than {MAX_CYCLES} cycles")
-        held, width = self.grid, self.width
+        grid, bits, width = self.grid, self.bits, self.width
         self._allocate(max(column + 1, width * 2))
-        self.grid[:, :width] = held
+        self.grid[:, :width] = grid
+        self.bits[:, :width] = bits
 
     def free(self, row: int, start: int, count: int, step: int) -> bool:
         """Whether a span is free; one that begins before cycle 0 is not."""
@@ -71,15 +78,23 @@ class Tables:
             return self.cells.find(1, first, first + count) < 0
         return 1 not in self.cells[first : first + count * step : step]
 
-    def blocked(self, row: int, start: int, count: int, step: int) -> int:
-        """How far to move a span so that what blocks it now no longer does; 0 if it is free."""
-        if start < 0:
-            return -start
-        self.reach(start + count * step)
-        first = row * self.width + start
-        if step == 1:
-            return max(first - 1, self.cells.rfind(1, first, first + count)) - first + 1
-        return int(1 in self.cells[first : first + count * step : step])
+    def first(self, spans: Sequence[tuple[int, int]], start: int, count: int, step: int) -> int:
+        """The first cycle ``t`` from ``start`` on in which every span ``(row, t + offset)`` is free."""
+        if not spans:
+            return start
+        offsets = [offset for _, offset in spans]
+        start, latest = max(start, -min(offsets)), max(offsets)
+        n, zeros = WINDOW + (count - 1) * step, bytes(count)
+        while True:
+            self.reach(start + latest + n)
+            cells, width, busy = self.cells, self.width, 0
+            for row, offset in spans:
+                at = row * width + start + offset
+                busy |= int.from_bytes(cells[at : at + n], "little")
+            move = _run(busy.to_bytes(n, "little"), zeros, step)
+            if move >= 0:
+                return start + move
+            start += WINDOW
 
     def take(self, row: int, start: int, count: int, step: int) -> None:
         """Reserve a span and note it in the journal."""
@@ -88,13 +103,16 @@ class Tables:
         self.cells[first : first + count * step : step] = (
             ONES[:count] if count <= len(ONES) else b"\1" * count
         )
-        self.journal.append((row, start, count, step))
+        self.journal.append((row, start, count, step, 0))
 
     def undo(self, mark: int = 0) -> None:
         """Give back all reservations since the journal was ``mark`` long."""
-        for row, start, count, step in self.journal[mark:]:
-            first = row * self.width + start
-            self.cells[first : first + count * step : step] = bytes(count)
+        for row, start, count, step, bits in self.journal[mark:]:
+            if bits:
+                self.bit_rows[row][start : start + count * step : step] &= ~np.uint32(bits)
+            else:
+                first = row * self.width + start
+                self.cells[first : first + count * step : step] = bytes(count)
         del self.journal[mark:]
 
     def commit(self) -> None:
@@ -108,39 +126,104 @@ class Tables:
         ok: npt.NDArray[np.bool_] = ~self.grid[rows[:, None], np.maximum(columns, 0)].any(axis=1)
         return ok & (starts >= 0)
 
-    def stream_row(self, direction: int, half: int, index: int) -> int:
-        """Row of stream ``index`` in a half (0 west, 1 east)."""
-        return self.stream + (direction * 2 + half) * self.machine.streams + index
-
     def diagonal(self, direction: int, cycle: int, position: int) -> int:
         """Column of the diagonal on which something is at ``position`` in ``cycle``."""
         return cycle - position + self.margin if direction == EAST else cycle + position
 
+    def free_starts(
+        self, rows: Ints, starts: Ints, moves: int, count: int
+    ) -> npt.NDArray[np.bool_]:
+        """For many rows, in which of the ``moves`` cycles from its start on a span of ``count`` is free."""
+        n = moves + count - 1
+        self.reach(int(starts.max()) + n)
+        columns = starts[:, None] + np.arange(n)
+        busy = self.grid[rows[:, None], np.maximum(columns, 0)] | (columns < 0)
+        ends = np.zeros((len(rows), n + 1), np.int32)
+        np.cumsum(busy, axis=1, out=ends[:, 1:])
+        free: npt.NDArray[np.bool_] = ends[:, count:] == ends[:, :-count]
+        return free
+
+    def pick(
+        self, rows: Iterable[int], groups: Iterable[int], column: int, count: int, step: int
+    ) -> int:
+        """The first group of bits that is free in all ``rows`` from ``column`` on; 0 if none is."""
+        if column < 0:
+            return 0
+        self.reach(column + count * step)
+        busy, end = 0, column + count * step
+        for row in rows:
+            busy |= int(np.bitwise_or.reduce(self.bit_rows[row][column:end:step]))
+        for group in groups:
+            if not busy & group:
+                return group
+        return 0
+
+    def wait(
+        self, rows: Iterable[int], groups: Sequence[int], column: int, count: int, step: int
+    ) -> int:
+        """How far to move until `pick` finds a group; at most ``WINDOW``."""
+        if column < 0:
+            return -column
+        n = WINDOW + (count - 1) * step
+        self.reach(column + n)
+        busy = np.zeros(n, np.uint32)
+        for row in rows:
+            busy |= self.bit_rows[row][column : column + n]
+        zeros, best = bytes(count), WINDOW
+        for group in groups:
+            found = _run(((busy & np.uint32(group)) != 0).tobytes(), zeros, step)
+            best = min(best, found) if found >= 0 else best
+        return best
+
+    def take_bits(self, row: int, bits: int, column: int, count: int, step: int) -> None:
+        """Reserve a group of bits."""
+        self.reach(column + count * step)
+        self.bit_rows[row][column : column + count * step : step] |= np.uint32(bits)
+        self.journal.append((row, column, count, step, bits))
+
+    def stream_rows(self, direction: int, halves: tuple[int, ...]) -> list[int]:
+        """Rows of the streams of a direction in some halves (0 west, 1 east)."""
+        return [direction * 2 + half for half in halves]
+
+    def stream_groups(self, width: int) -> list[int]:
+        """Aligned groups of ``width`` streams."""
+        found = self.groups.get(width)
+        if found is None:
+            bits = (1 << width) - 1
+            found = [bits << i for i in range(0, self.machine.streams, width)]
+            self.groups[width] = found
+        return found
+
     def pick_stream(
         self, direction: int, halves: tuple[int, ...], diagonal: int, count: int, step: int,
-        width: int, align: int = 0,
+        width: int,
     ) -> int | None:  # fmt: skip
         """A free aligned group of ``width`` streams, the first one's index, or None."""
-        if diagonal < 0:
-            return None
-        self.reach(diagonal + count * step)
-        n = self.machine.streams
-        busy = np.zeros(n, np.bool_)
-        for half in halves:
-            first = self.stream_row(direction, half, 0)
-            busy |= self.grid[first : first + n, diagonal : diagonal + count * step : step].any(
-                axis=1
-            )
-        grain = align or width
-        groups = busy.reshape(-1, grain)[:, :width].any(axis=1)
-        found = np.flatnonzero(~groups)
-        return int(found[0]) * grain if len(found) else None
+        rows, groups = self.stream_rows(direction, halves), self.stream_groups(width)
+        found = self.pick(rows, groups, diagonal, count, step)
+        return (found & -found).bit_length() - 1 if found else None
+
+    def wait_stream(
+        self, direction: int, halves: tuple[int, ...], diagonal: int, count: int, step: int,
+        width: int,
+    ) -> int:  # fmt: skip
+        """How far to move, at least 1, until `pick_stream` may find one."""
+        rows, groups = self.stream_rows(direction, halves), self.stream_groups(width)
+        return max(1, self.wait(rows, groups, diagonal, count, step))
 
     def take_stream(
         self, direction: int, halves: tuple[int, ...], index: int, width: int, diagonal: int,
         count: int, step: int,
     ) -> None:  # fmt: skip
         """Reserve a group of streams."""
-        for half in halves:
-            for i in range(width):
-                self.take(self.stream_row(direction, half, index + i), diagonal, count, step)
+        bits = ((1 << width) - 1) << index
+        for row in self.stream_rows(direction, halves):
+            self.take_bits(row, bits, diagonal, count, step)
+
+
+def _run(busy: bytes, zeros: bytes, step: int) -> int:
+    """The first index from which on every ``step``-th byte is zero, ``len(zeros)`` times; -1 if there is none."""
+    if step == 1:
+        return busy.find(zeros)
+    found = [r + step * p for r in range(step) if (p := busy[r::step].find(zeros)) >= 0]
+    return min(found, default=-1)

@@ -13,6 +13,9 @@ from compiler.tiles import Output, Rows, VectorOp
 from isa.errors import InternalError
 from isa.instruction import REGISTRY
 
+Busy = tuple[str, int, int, int]
+"""An operation for which no ALU is free: its name, first cycle, rows and cycles a row."""
+
 
 @dataclass(slots=True)
 class Arrival:
@@ -56,6 +59,9 @@ class VectorPlacer:
         self.core = core
         self.m, self.t = core.machine, core.tables
         self.large = self.m["vxm.large_alus"]
+        bits = [1 << i for i in range(self.m["vxm.alus"])]
+        self.large_bits = bits[: self.large]
+        self.small_bits = bits[self.large :] + self.large_bits
         self.max_delay = self.m["vxm.max_delay"]
         self.latency = core.t_alu
 
@@ -123,10 +129,11 @@ class VectorPlacer:
             if move:
                 self.core.undo()
                 return None, move
-        if self._take_alus(op, shape, trial) and self._take_outputs(op, shape, trial):
+        blocked = self._take_alus(op, shape, trial)
+        if blocked is None and self._take_outputs(op, shape, trial):
             return trial, 0
         self.core.undo()
-        return None, 1
+        return None, max(1, self._wait_alu(*blocked)) if blocked else 1
 
     def take_input(self, a: Arrival, start: int, count: int, step: int) -> int:
         """Reserve the reading of one input; 0, or how far to move on if no copy can be read now."""
@@ -149,24 +156,24 @@ class VectorPlacer:
         return min(moves, default=1)
 
     def _take_copy(self, a: Arrival, copy: Copy, start: int, count: int, step: int) -> int:
-        core, mark = self.core, self.core.mark()
-        cycle = start + a.offset
-        direction = core.inward(copy.hemisphere)
-        diagonal = self.t.diagonal(direction, cycle, core.vxm)
-        index = self.t.pick_stream(direction, (copy.hemisphere,), diagonal, count, step, a.planes)
+        core, t = self.core, self.t
+        offsets = [a.offset - core.t_read - core.from_vxm[s] for s in copy.slices]
+        late = max(
+            copy.ready(p, a.rows.row, count, a.rows.stride, step) - start - offset
+            for p, offset in enumerate(offsets)
+        )
+        spans = core.read_spans(copy, offsets)
+        move = t.first(spans, start + max(0, late), count, step) - start
+        if move:
+            return move
+        direction, halves = core.inward(copy.hemisphere), (copy.hemisphere,)
+        diagonal = t.diagonal(direction, start + a.offset, core.vxm)
+        index = t.pick_stream(direction, halves, diagonal, count, step, a.planes)
         if index is None:
-            return 1
-        for p, (s, b) in enumerate(zip(copy.slices, copy.banks, strict=True)):
-            issue = cycle - core.t_read - int(core.to_vxm[s])
-            late = copy.ready(p, a.rows.row, count, a.rows.stride, step) - issue
-            if late > 0 or not core.take_port(self.t.read, s, b, issue, count, step):
-                core.undo(mark)
-                if late > 0:
-                    return late
-                bank = self.t.bank + s * self.t.banks + b
-                blocked = self.t.blocked(self.t.read + s, issue, count, step)
-                return max(1, blocked, self.t.blocked(bank, issue, count, step))
-        self.t.take_stream(direction, (copy.hemisphere,), index, a.planes, diagonal, count, step)
+            return t.wait_stream(direction, halves, diagonal, count, step, a.planes)
+        for row, offset in spans:
+            t.take(row, start + offset, count, step)
+        t.take_stream(direction, halves, index, a.planes, diagonal, count, step)
         a.copy, a.stream = copy, Stream(direction, index)
         return 0
 
@@ -188,39 +195,48 @@ class VectorPlacer:
                 return self._take_copy(a, copy, start, count, step) == 0
         return False
 
-    def _take_alus(self, op: VectorOp, shape: Shape, trial: Trial) -> bool:
+    def _take_alus(self, op: VectorOp, shape: Shape, trial: Trial) -> Busy | None:
+        """Reserve an ALU a step; or what was not free."""
         for step, offset in zip(op.steps, shape.offsets, strict=True):
-            alu = self.take_alu(step.op, trial.start + offset, op.count, shape.step)
+            wanted = (step.op, trial.start + offset, op.count, shape.step)
+            alu = self.take_alu(*wanted)
             if alu is None:
-                return False
+                return wanted
             trial.alus.append(alu)
-        return op.reduce is None or self._take_reduction(op, shape, trial)
+        return self._take_reduction(op, shape, trial) if op.reduce is not None else None
 
     def take_alu(self, name: str, cycle: int, count: int, step: int) -> int | None:
-        alus = range(self.m["vxm.alus"])
-        small = [*alus[self.large :], *alus[: self.large]]
-        for alu in alus[: self.large] if REGISTRY[name].large else small:
-            if self.t.free(self.t.alu + alu, cycle, count, step):
-                self.t.take(self.t.alu + alu, cycle, count, step)
-                return alu
-        return None
+        bit = self.t.pick((self.t.alu,), self._alus(name), cycle, count, step)
+        if not bit:
+            return None
+        self.t.take_bits(self.t.alu, bit, cycle, count, step)
+        return bit.bit_length() - 1
 
-    def _take_reduction(self, op: VectorOp, shape: Shape, trial: Trial) -> bool:
+    def _wait_alu(self, name: str, cycle: int, count: int, step: int) -> int:
+        """How far to move until an ALU for an operation may be free."""
+        return self.t.wait((self.t.alu,), self._alus(name), cycle, count, step)
+
+    def _alus(self, name: str) -> list[int]:
+        """Bits of the ALUs that can run an operation, best first."""
+        return self.large_bits if REGISTRY[name].large else self.small_bits
+
+    def _take_reduction(self, op: VectorOp, shape: Shape, trial: Trial) -> Busy | None:
         """The running ALU, then the instants that join its last partials and run the post steps."""
         assert op.reduce is not None
         first = trial.start + shape.offsets[op.reduce.step.index] + self.latency
-        reducer = self.take_alu(op.reduce.op, first, op.count, shape.step)
+        wanted = (op.reduce.op, first, op.count, shape.step)
+        reducer = self.take_alu(*wanted)
         if reducer is None:
-            return False
+            return wanted
         trial.reducer = reducer
         cycle = first + (op.count - 1) * shape.step + self.latency
         for name in self.tail(op, shape.step):
             alu = self.take_alu(name, cycle, 1, 1)
             if alu is None:
-                return False
+                return (name, cycle, 1, 1)
             trial.tail.append((alu, cycle))
             cycle += self.latency
-        return True
+        return None
 
     def tail(self, op: VectorOp, step: int) -> list[str]:
         """Mnemonics after the last row: joins of the partials, post steps, or a move if there is neither."""

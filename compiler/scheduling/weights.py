@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.scheduling.core import CONSTANT_BANK, Stream
+from compiler.scheduling.core import CONSTANT_BANK, Ints, Stream
 from compiler.scheduling.feed import Feeder, Pair
 from compiler.scheduling.memory import Copy, TilePlace, plane_words
 from compiler.tiles import MatrixJob, Rows, Weights, WeightTile
 from isa.instruction import DType
 from isa.ops.mxm import LoadWeights
 
-PROBES = 128
+AT_ONCE = 32
+"""Cycles that a search for free slices looks at in one go."""
 HALVED = 2
 """Columns a cycle from which on a load may be cut in two."""
 MAX_TILE_COPIES = 4
@@ -40,48 +42,49 @@ class TileLoader:
         most = self.m["mxm.weight_streams"] // DType.F16.planes
         fits = (self.m.slices - 1) // DType.F16.planes
         self.groups = min(most, 1 << (fits.bit_length() - 1))
+        self.distance = np.array(self.core.distance)
 
     def load(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
         """Load a constant tile over all weight streams; the last load's cycle."""
-        assert weights.tile is not None
+        tile = weights.tile
+        assert tile is not None
         steps = -(-weights.columns // self.groups)
         start = pair.installed_at + 1
+        places = [place for _, place in self.core.memory.tiles.setdefault(id(tile), [])]
+        pieces = self._whole(tile, places, steps, pair, start)
         deadline = pair.free - self.m.timing("mxm_install") - self.t_load
-        pieces: list[Piece] | None = None
-        for cycle in (start + i for i in self.core.trials(start)):
-            if cycle + steps > deadline + 1 and pieces is None:
-                pieces = self._pieces(weights.tile, steps, pair, start)
-            if pieces and cycle > pieces[-1].cycle:
-                for piece in pieces:
-                    base = self._take_tile(piece.place, steps, pair, piece.cycle)
-                    assert base is not None
-                    self._emit_tile(job, piece, base, pair)
-                return pieces[-1].cycle + steps - 1
-            found = self._try_tile(weights.tile, steps, pair, cycle)
-            if found is not None:
-                place, base = found
-                self._emit_tile(job, Piece(place, 0, cycle), base, pair)
-                return cycle + steps - 1
-        raise self.core.full("weights", weights.tile.name)
+        if not pieces or pieces[0].cycle + steps > deadline + 1:
+            halves = self._halves(places, steps, pair, start)
+            if halves and (not pieces or halves[-1].cycle < pieces[0].cycle):
+                pieces = halves
+        if not pieces:
+            raise self.core.full("weights", tile.name)
+        for piece in pieces:
+            self._emit_tile(job, piece, self._take_tile(piece, steps, pair), pair)
+        return pieces[-1].cycle + steps - 1
 
-    def _pieces(self, tile: WeightTile, steps: int, pair: Pair, start: int) -> list[Piece]:
+    def _whole(
+        self, tile: WeightTile, places: list[TilePlace], steps: int, pair: Pair, start: int
+    ) -> list[Piece]:
+        """All of a tile in one go, from the place that is free first or from a new one that is free sooner."""
+        found = [Piece(p, 0, self._soonest(p, steps, pair, start)) for p in places]
+        best = min(found, key=lambda piece: piece.cycle, default=None)
+        if best is None or self._may_copy(tile, places, pair):
+            latest = start + len(self.core.trials(start))
+            fresh = self._fresh(tile, steps, pair, start, best.cycle if best else latest)
+            best = fresh or best
+        return [best] if best else []
+
+    def _halves(self, places: list[TilePlace], steps: int, pair: Pair, start: int) -> list[Piece]:
         """The two halves of a tile one after the other, each at its first free cycle, the copy that is done first; or none."""
         best: list[Piece] = []
-        for _, place in self.core.memory.tiles.get(id(tile), ()):
+        for place in places if self.groups >= HALVED else ():
             half = len(place.slices) // 2
-            if self.groups < HALVED:
-                continue
-            mark, cycle, found = self.core.mark(), start, []
-            for first in (0, half):
-                part = place.part(first, first + half)
-                for at in range(cycle, cycle + PROBES):
-                    if self._take_tile(part, steps, pair, at) is not None:
-                        found.append(Piece(part, first // DType.F16.planes, at))
-                        cycle = at + steps
-                        break
-            self.core.undo(mark)
-            if len(found) == 2 and (not best or found[-1].cycle < best[-1].cycle):
-                best = found
+            low, high = place.part(0, half), place.part(half, 2 * half)
+            first = self._soonest(low, steps, pair, start)
+            second = self._soonest(high, steps, pair, first + steps)
+            if not best or second < best[-1].cycle:
+                best = [Piece(low, 0, first), Piece(high, half // DType.F16.planes, second)]
         return best
 
     def probe(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
@@ -90,68 +93,55 @@ class TileLoader:
         steps = -(-weights.columns // self.groups)
         cycle = pair.installed_at + 1
         for _, place in self.core.memory.tiles.get(id(weights.tile), [])[:1]:
-            for _ in range(PROBES):
-                mark = self.core.mark()
-                found = self._take_tile(place, steps, pair, cycle)
-                self.core.undo(mark)
-                if found is not None:
-                    break
-                cycle += 1
+            cycle = self._soonest(place, steps, pair, cycle)
         return cycle + steps - 1
 
-    def _try_tile(
-        self, tile: WeightTile, steps: int, pair: Pair, cycle: int
-    ) -> tuple[TilePlace, int] | None:
-        core = self.core
-        places = core.memory.tiles.setdefault(id(tile), [])
-        for _, place in places:
-            base = self._take_tile(place, steps, pair, cycle)
-            if base is not None:
-                return place, base
-        if places and not self._may_copy(tile, places, pair):
-            return None
-        fresh = self._choose(tile, steps, pair, cycle)
-        if fresh is None:
-            return None
-        base = self._take_tile(fresh, steps, pair, cycle)
-        if base is None:
-            return None
-        self._store(tile, fresh)
-        places.append((tile, fresh))
-        return fresh, base
-
-    def _may_copy(
-        self, tile: WeightTile, places: list[tuple[WeightTile, TilePlace]], pair: Pair
-    ) -> bool:
+    def _may_copy(self, tile: WeightTile, places: list[TilePlace], pair: Pair) -> bool:
         """A second copy on the pair's own side, if memory is plenty; several of a tile that everything uses."""
         if tile.name == "ones":
             return len(places) < MAX_TILE_COPIES
-        here = any(self.core.hemisphere(p.slices[0]) == pair.hemisphere for _, p in places)
+        here = any(self.core.hemisphere(p.slices[0]) == pair.hemisphere for p in places)
         words = 2 * self.core.per * self.m.words
         return not here and self.core.memory.constant_words < COPY_BELOW * words
 
-    def _choose(self, tile: WeightTile, steps: int, pair: Pair, cycle: int) -> TilePlace | None:
-        """Slices that are free for a new tile, the roomiest first; in the pair's own hemisphere if it has room."""
-        core, h = self.core, pair.hemisphere
-        streams = self.groups * DType.F16.planes
-        for hemisphere in (h, 1 - h):
+    def _fresh(
+        self, tile: WeightTile, steps: int, pair: Pair, start: int, end: int
+    ) -> Piece | None:
+        """A new place for a tile, free before ``end``; if there is one, the tile is stored there."""
+        for base in range(start, end, AT_ONCE):
+            for piece in self._choose(steps, pair, base, min(base + AT_ONCE, end)):
+                if self._soonest(piece.place, steps, pair, piece.cycle) == piece.cycle:
+                    self._store(tile, piece.place)
+                    self.core.memory.tiles[id(tile)].append((tile, piece.place))
+                    return piece
+        return None
+
+    def _choose(self, steps: int, pair: Pair, start: int, end: int) -> Iterator[Piece]:
+        """Slices whose ports are free for a new tile in a cycle from ``start`` on, the roomiest of them."""
+        t, streams = self.t, self.groups * DType.F16.planes
+        pool, bank = self._pool(steps, pair)
+        if len(pool) == 0:
+            return
+        first = start - self.core.t_read - self.distance[pair.hemisphere][pool]
+        free = t.free_starts(t.read + pool, first, end - start, steps)
+        free &= t.free_starts(t.bank + pool * t.banks + bank, first, end - start, steps)
+        ranked = np.argsort(-self.core.memory.room(bank)[pool], kind="stable")
+        for move in np.flatnonzero(free.sum(axis=0) >= streams).tolist():
+            chosen = sorted(pool[ranked[free[ranked, move]][:streams]].tolist())
+            place = TilePlace(chosen, [bank] * streams, [-1] * streams, steps)
+            yield Piece(place, 0, start + move)
+
+    def _pool(self, steps: int, pair: Pair) -> tuple[Ints, int]:
+        """Slices with room for a new tile, and the bank: in the pair's own hemisphere, among the weights' own, if there are enough."""
+        core, streams = self.core, self.groups * DType.F16.planes
+        for hemisphere in (pair.hemisphere, 1 - pair.hemisphere):
             every = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
             for among in (core.middle(every), every):
                 for bank in (CONSTANT_BANK, 1 - CONSTANT_BANK):
                     pool = among[core.memory.room(bank)[among] >= steps]
-                    if len(pool) < streams:
-                        continue
-                    travel = np.array([self.feeder.travel(int(s), h) for s in pool])
-                    ok = core.candidates(
-                        self.t.read, bank, pool, cycle - core.t_read - travel, steps, 1
-                    )
-                    if ok.sum() < streams:
-                        return None
-                    room = core.memory.room(bank)[pool[ok]]
-                    slices = pool[ok][np.argsort(-room, kind="stable")][:streams]
-                    chosen = [int(s) for s in sorted(slices)]
-                    return TilePlace(chosen, [bank] * streams, [-1] * streams, steps)
-        return None
+                    if len(pool) >= streams:
+                        return pool, bank
+        return every[:0], CONSTANT_BANK
 
     def _store(self, tile: WeightTile, place: TilePlace) -> None:
         memory, lanes = self.core.memory, self.m.lanes
@@ -165,24 +155,37 @@ class TileLoader:
             words = np.ascontiguousarray(planes[i % 2, i // 2 :: groups])
             memory.constants.append((s, place.addresses[i], words))
 
-    def _take_tile(self, place: TilePlace, steps: int, pair: Pair, cycle: int) -> int | None:
-        """Reserve streams and ports of a tile load; the first stream."""
-        core, h = self.core, pair.hemisphere
-        halves = (0, 1) if any(core.hemisphere(s) != h for s in place.slices) else (h,)
-        direction, diagonal = self.feeder.diagonal(h, cycle)
-        width = len(place.slices)
+    def _soonest(self, place: TilePlace, steps: int, pair: Pair, cycle: int) -> int:
+        """The first cycle from ``cycle`` on in which the load of a place finds its ports and streams free."""
+        t, spans, width = self.t, self._spans(place, pair), len(place.slices)
+        halves = self._sides(place, pair)
+        while True:
+            cycle = t.first(spans, cycle, steps, 1)
+            direction, diagonal = self.feeder.diagonal(pair.hemisphere, cycle)
+            if t.pick_stream(direction, halves, diagonal, steps, 1, width) is not None:
+                return cycle
+            cycle += t.wait_stream(direction, halves, diagonal, steps, 1, width)
+
+    def _spans(self, place: TilePlace, pair: Pair) -> list[tuple[int, int]]:
+        t, distance, found = self.t, self.core.distance[pair.hemisphere], []
+        for s, b in zip(place.slices, place.banks, strict=True):
+            offset = -self.core.t_read - distance[s]
+            found += [(t.read + s, offset), (t.bank + s * t.banks + b, offset)]
+        return found
+
+    def _sides(self, place: TilePlace, pair: Pair) -> tuple[int, ...]:
+        """The halves that the streams of a place cross."""
+        h = pair.hemisphere
+        return (0, 1) if any(self.core.hemisphere(s) != h for s in place.slices) else (h,)
+
+    def _take_tile(self, piece: Piece, steps: int, pair: Pair) -> int:
+        """Reserve streams and ports of a tile load whose cycle is free; the first stream."""
+        halves, width = self._sides(piece.place, pair), len(piece.place.slices)
+        direction, diagonal = self.feeder.diagonal(pair.hemisphere, piece.cycle)
         index = self.t.pick_stream(direction, halves, diagonal, steps, 1, width)
-        if index is None:
-            return None
-        first = cycle - core.t_read
-        reads = [
-            (s, b, first - self.feeder.travel(s, h))
-            for s, b in zip(place.slices, place.banks, strict=True)
-        ]
-        if not all(core.port_free(self.t.read, s, b, at, steps, 1) for s, b, at in reads):
-            return None
-        for s, b, at in reads:
-            core.take_port(self.t.read, s, b, at, steps, 1)
+        assert index is not None
+        for row, offset in self._spans(piece.place, pair):
+            self.t.take(row, piece.cycle + offset, steps, 1)
         self.t.take_stream(direction, halves, index, width, diagonal, steps, 1)
         return Stream(direction, index).number(self.m)
 

@@ -82,7 +82,7 @@ def halves(ctx: Context, node: Node) -> Callable[[int], Array]:
     def part(index: int) -> Array:
         full = np.asarray(constant.value(), np.float32)
         full = full if transposed else full.T
-        if full.size and float(np.max(np.abs(full))) > FP16_MAX:
+        if full.size and max(float(full.max()), -float(full.min())) > FP16_MAX:
             hint = "scale the weights; fp16 ends at 65504"
             raise LimitError(412, f"weights '{constant.tensor.name}' overflow fp16", hint=hint)
         hi = full.astype(np.float16)

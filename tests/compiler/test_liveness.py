@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from compiler import Compilation, compile_model
-from compiler.scheduling import memory
+from compiler.scheduling.core import Core
 from compiler.scheduling.liveness import mixed_up
+from compiler.scheduling.memory import Fragment, Memory
 from isa.ops.mem import Write
 from isa.verify import verify
 from tests.claims.subjects import DEMO, LAYER, Subject, compiled, demo
@@ -36,15 +37,20 @@ def test_words_given_away_before_their_last_reader(
     filled_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The program is as legal as before, and only this notices."""
-    monkeypatch.setattr(
-        memory.Memory,
-        "release",
-        lambda self, f: [
-            self._add_hole(s, b, a, f.rows, max(0, f.last_read - 2000))
-            for c in f.all_copies()
-            for s, b, a in zip(c.slices, c.banks, c.addresses, strict=True)
-        ],
-    )
+    used, release, given = Core.used, Memory.release, set[int]()
+
+    def early(self: Core, fragment: Fragment, last: int) -> None:
+        used(self, fragment, last)
+        if fragment.users and not fragment.buffer.preloaded:
+            self.memory.release(fragment)
+
+    def once(self: Memory, fragment: Fragment) -> None:
+        if id(fragment) not in given:
+            given.add(id(fragment))
+            release(self, fragment)
+
+    monkeypatch.setattr(Core, "used", early)
+    monkeypatch.setattr(Memory, "release", once)
     made = compile_model(LAYER.model(filled_model), dict(LAYER.dims), LAYER.chip)
     assert verify(made.program, collect=True) == ()
     found = wrong(made)

@@ -45,10 +45,24 @@ def test_a_span_is_free_until_one_that_shares_a_cycle_is_taken(
     clear = not busy & {(row, start + i * step) for i in range(count)}
     assert tables.free(*asked) == clear
     assert tables.mask(np.array([row]), np.array([start]), count, step).tolist() == [clear]
-    move = tables.blocked(*asked)
-    assert (move == 0) == clear
-    # No start that `blocked` skips would have been free.
-    assert not any(tables.free(row, start + i, count, step) for i in range(move))
+    starts = tables.free_starts(np.array([row]), np.array([start]), 5, count)
+    assert starts.tolist() == [[tables.free(row, start + i, count, 1) for i in range(5)]]
+
+
+@given(st.lists(spans, max_size=6), st.lists(spans, min_size=1, max_size=3))
+def test_first_is_the_first_start_at_which_every_span_is_free(
+    taken: list[tuple[int, int, int, int]], asked: list[tuple[int, int, int, int]]
+) -> None:
+    tables, (_, start, count, step) = Tables(TINY), asked[0]
+    for span in taken:
+        tables.take(*span)
+    wanted = [(row, offset - 5) for row, offset, _, _ in asked]
+    found = tables.first(wanted, start, count, step)
+    free = [
+        all(tables.free(row, at + offset, count, step) for row, offset in wanted)
+        for at in range(start, found + 1)
+    ]
+    assert free == [False] * (found - start) + [True]
 
 
 @given(st.lists(spans, max_size=6), st.lists(spans, max_size=6))
@@ -60,13 +74,16 @@ def test_undo_gives_back_what_came_after_the_mark(
     for span in kept:
         if tables.free(*span):
             tables.take(*span)
-    before, mark = tables.grid.copy(), len(tables.journal)
+    tables.take_bits(tables.alu, 6, 20, 3, 2)
+    before, bits, mark = tables.grid.copy(), tables.bits.copy(), len(tables.journal)
     for span in tried:
         if tables.free(*span):
             tables.take(*span)
+            tables.take_bits(tables.alu, 8, *span[1:])
     tables.undo(mark)
     assert len(tables.journal) == mark
     np.testing.assert_array_equal(tables.grid, before)
+    np.testing.assert_array_equal(tables.bits, bits)
     tables.commit()
     tables.undo()
     np.testing.assert_array_equal(tables.grid, before)
@@ -75,7 +92,7 @@ def test_undo_gives_back_what_came_after_the_mark(
 def test_nothing_begins_before_cycle_0_and_the_table_grows() -> None:
     tables = Tables(TINY)
     assert not tables.free(0, -3, 2, 1)
-    assert tables.blocked(0, -3, 2, 1) == 3
+    assert tables.first([(0, -3)], 0, 2, 1) == 3
     assert tables.mask(np.array([0, 0]), np.array([-1, 1]), 2, 1).tolist() == [False, True]
     far = tables.grid.shape[1] * 3
     tables.take(0, far, 4, 2)
@@ -101,6 +118,12 @@ def test_a_stream_is_the_first_free_aligned_group_in_both_halves() -> None:
     assert tables.pick_stream(EAST, (0, 1), 43, 1, 1, 1) is None
     assert tables.pick_stream(EAST, (0, 1), 44, 1, 1, n) == 0
     assert tables.pick_stream(EAST, (0,), -1, 1, 1, 1) is None
+    # What `wait_stream` skips would not have been free.
+    assert tables.wait_stream(EAST, (0, 1), 43, 1, 1, 1) == 1
+    tables.take_stream(WEST, (1,), 0, n, 50, 1, 1)
+    tables.take_stream(WEST, (0,), 0, n // 2, 53, 1, 1)
+    assert tables.wait_stream(WEST, (0, 1), 50, 3, 1, n) == 4
+    assert tables.wait_stream(WEST, (0, 1), 50, 3, 1, n // 2) == 1
 
 
 @given(st.integers(0, 500), st.integers(0, 20), st.integers(0, 20))
