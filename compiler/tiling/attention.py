@@ -95,7 +95,7 @@ def _outputs(
     turns: dict[int, list[Buffer]] = {}
     for group in operands.layout.groups:
         p = [
-            [_moved(ctx, plan, block, cut, group, soft, i, name) for i in range(ctx.parts)]
+            [_moved(ctx, block, cut, group, soft, i, name) for i in range(ctx.parts)]
             for cut in plan.cuts
         ]
         for place in range(max(len(unit.heads) for unit in group)):
@@ -123,18 +123,22 @@ def _plan(ctx: Context, node: Node, *, grouped: bool) -> Plan:
             raise ctx.unsupported(
                 node, f"heads of {size} do not tile vectors of {lanes} lanes by {grain}"
             )
-    cuts = _spans(keys, lanes)
-    pitch = ctx.window(cuts[0][1])
-    slots = 2 if keys % grain == 0 and 2 * pitch <= lanes else 1
+    cuts = _spans(keys, _cut(keys, lanes, grain))
+    slots = 2 if keys % grain == 0 and 2 * cuts[0][1] <= lanes else 1
     scale = number(node.attrs, "scale")
     size, value = width // heads, out // heads
     blocks, group = _spans(queries, lanes), 1
     if grouped:
         blocks, group = _blocks(ctx, queries, keys, heads, size, value)
     zero = bool(node.attrs["nan_to_zero"])
-    return Plan(
-        batch, heads, queries, keys, blocks, cuts, size, value, scale, slots, pitch, group, zero
-    )
+    return Plan(batch, heads, queries, keys, blocks, cuts, size, value, scale, slots, group, zero)
+
+
+def _cut(keys: int, lanes: int, grain: int) -> int:
+    """Keys of a cut: half a vector, in which two heads share one, where that fills vectors better than whole ones."""
+    half = lanes // 2 // grain * grain
+    shared = keys % grain == 0 and -(-keys // half) < 2 * -(-keys // lanes)
+    return half if keys > lanes and shared else lanes
 
 
 def _spans(rows: int, most: int) -> tuple[Span, ...]:
@@ -260,16 +264,17 @@ def _turn(
 ) -> Buffer:
     """V^T of some heads, ``[lanes, lanes of a vector]`` fp16: a row a column of V, a cut of keys across lanes, a slot a chunk."""
     start, keys = b * plan.keys + cut[0], cut[1]
+    pitch = ctx.window(keys)
     loads = [
         load
         for slot, chunk in enumerate(turn.chunks)
-        for load in loads_of(operands.v[chunk][part], chunk, start, keys, slot * plan.pitch)
+        for load in loads_of(operands.v[chunk][part], chunk, start, keys, slot * pitch)
     ]
     label = name.format(f"v{part}.", f"{turn.chunks[0]}.{turn.lane}")
     if cut[0]:
         label += f".k{cut[0]}"
     out = ctx.buffer(label, DType.F16, (turn.lanes,), ctx.lanes, starts=(0,), both=True)
-    columns = (len(turn.chunks) - 1) * plan.pitch + keys
+    columns = (len(turn.chunks) - 1) * pitch + keys
     weights = Weights(0, columns, loads=tuple(loads))
     rows, end = Rows(out, 0, 0, turn.lanes), turn.lane + turn.lanes
     move(ctx, byte_move(ctx, weights, one_hot(ctx), turn.lane, end, rows))
@@ -277,17 +282,18 @@ def _turn(
 
 
 def _moved(
-    ctx: Context, plan: Plan, block: Span, cut: Span, group: tuple[Unit, ...],
+    ctx: Context, block: Span, cut: Span, group: tuple[Unit, ...],
     soft: dict[int, Softmax], part: int, name: str,
 ) -> list[Buffer]:  # fmt: skip
-    """P of a group of units by place: rows = queries, a cut of the keys of unit ``i`` from lane ``i * pitch`` on."""
+    """P of a group of units by place: rows = queries, a cut of the keys of each unit, one behind the other."""
     first, keys = cut
-    columns = (len(group) - 1) * plan.pitch + keys
+    pitch = ctx.window(keys)
+    columns = (len(group) - 1) * pitch + keys
     places = max(len(unit.heads) for unit in group)
     loads = [
         load
         for slot, unit in enumerate(group)
-        for load in loads_of(soft[unit.heads[0]].powers[part], 0, first, keys, slot * plan.pitch)
+        for load in loads_of(soft[unit.heads[0]].powers[part], 0, first, keys, slot * pitch)
     ]
     weights, n = Weights(0, columns, loads=tuple(loads)), block[1]
     rows = -(-n // (16 * P_BLOCKS)) * 16
@@ -311,7 +317,7 @@ class _Piece:
     turn: int
     row: int
     count: int
-    lane: int
+    slot: int
     out: Rows
 
 
@@ -341,7 +347,7 @@ def _products(
             if sum(piece.count for piece in pieces[-1]) + count > most:
                 pieces.append([])
             out = Rows(raw, 0, at, count)
-            pieces[-1].append(_Piece(turn, first + at, count, slot * plan.pitch, out))
+            pieces[-1].append(_Piece(turn, first + at, count, slot, out))
     cuts = reversed(range(len(plan.cuts)))  # a full one last: its results leave at half rate
     order = [(cut, left, right) for cut in cuts for left, right in sorted(ctx.products())]
     passes = []
@@ -352,7 +358,8 @@ def _products(
                 rows = Rows(turned[cut][right][piece.turn], 0, piece.row, piece.count)
                 emit = piece.out if i == len(order) - 1 else None
                 held = weights[cut][left]
-                passes.append(Pass(held, rows, piece.lane, window, acc, i == 0, emit))
+                lane = piece.slot * window
+                passes.append(Pass(held, rows, lane, window, acc, i == 0, emit))
                 acc += piece.count
     ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
     return sums

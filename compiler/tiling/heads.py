@@ -25,7 +25,7 @@ from isa.instruction import DType
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one attention. ``slots`` heads share the lanes of a moved vector, ``pitch`` lanes apart.
+    """Sizes of one attention. ``slots`` heads share the lanes of a moved vector.
 
     Sequences longer than a vector are worked off in ``blocks`` of queries, each on its own, and in ``cuts`` of keys, over which
     products with V are accumulated: runs of rows, ``(first, count)``.
@@ -41,7 +41,6 @@ class Plan:
     out_width: int  # of v, a head
     scale: float
     slots: int
-    pitch: int
     group: int  # heads a unit
     nan_to_zero: bool
 
