@@ -192,7 +192,7 @@ class Min(Binary):
 
 @instruction("mov", 0x40, "VXM", "vxm_alu")
 class Mov(Unary):
-    """``a``, bit for bit."""
+    """``a``, bit for bit, whatever type it was: the result has the type that is named here."""
 
     def compute(self, *operands: Lanes) -> Lanes:
         return operands[0]

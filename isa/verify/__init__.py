@@ -1,8 +1,8 @@
 """The verifier: from a program alone, proof that it runs on its chip without conflict, or a refusal that says why not.
 
 What it proves: no port, queue, stream or unit is asked for two things at once; every operand is there in the cycle in which
-it is sampled; every word is defined before it is read; every access is inside the chip; and the program ends in the cycle
-that the certificate names, which is computed here from queues and instruction timing.
+it is sampled, of the width and type that is read; every word is defined before it is read; every access is inside the chip;
+and the program ends in the cycle that the certificate names, which is computed here from queues and instruction timing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from isa.errors import VerifyError
 from isa.program import Program, data_digest
-from isa.verify import fields, layout, matrix, memory, operands, queues, streams, vector
+from isa.verify import fields, layout, matrix, memory, operands, queues, streams, types, vector
 from isa.verify.context import Context
 from isa.verify.report import RULES, EnoughError, Refusal
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the rules: a certificate of another version is no longer one."""
 NO_CERTIFICATE: Final = 390
 
@@ -91,11 +91,13 @@ def _judge(ctx: Context) -> None:
     if ctx.refusals:
         return
     queues.dispatch(ctx)
-    defined = memory.Slices(ctx, initial).check()
-    layout.outputs(ctx, defined)
+    slices = memory.Slices(ctx, initial)
+    layout.outputs(ctx, slices.check())
     vector.forwarding(ctx)
     matrix.check(ctx)
-    streams.check(ctx)
+    meetings = streams.check(ctx)
+    if meetings is not None:
+        types.check(ctx, meetings, slices.origins)
 
 
 __all__ = ["RULES", "VERSION", "Certificate", "Refusal", "admit", "digest", "verify"]

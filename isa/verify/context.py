@@ -62,9 +62,12 @@ def between(base: Ints, step: Ints, count: Ints, low: int, high: int) -> tuple[I
 
 
 def windows(
-    base: Ints, step: Ints, count: Ints, unit: int = 1
+    base: Ints, step: Ints, count: Ints, unit: int = 1, widest: int = _SPAN << 20
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Progressions cut at multiples of ``unit`` into ranges of at most ``PART`` values, each as from ``between``."""
+    """Progressions cut at multiples of ``unit`` into ranges of at most ``PART`` values, each as from ``between``.
+
+    No range is wider than ``widest``, unless ``unit`` is.
+    """
     if not len(base):
         return
     low = int(base.min()) // unit * unit
@@ -72,7 +75,8 @@ def windows(
     while stack:
         low, high = stack.pop()
         which, first, n = between(base, step, count, low, high)
-        if int(n.sum()) <= PART or high - low <= unit:
+        fits = int(n.sum()) <= PART and high - low <= widest
+        if fits or high - low <= unit:
             yield which, first, n
         else:
             middle = low + max(unit, (high - low) // 2 // unit * unit)

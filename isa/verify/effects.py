@@ -6,14 +6,14 @@ sources in, result out on ``east`` and ``west``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Self
 
 import numpy as np
 
 from isa.instruction import BY_OPCODE, DType, Instruction, SourceKind
-from isa.verify.context import Context, Ints
+from isa.verify.context import Bools, Context, Ints
 
 PLANES: Final = np.array([d.planes for d in DType], np.int64)
 
@@ -23,30 +23,37 @@ class Group:
     """Consecutive streams that an operand names: ``times`` groups of ``width``, aligned to ``width``.
 
     ``width`` ``"dtype"`` stands for the byte planes of the instruction's type; other strings name an operand or a chip
-    field. Where ``when`` names an operand, the streams are used only if it is not 0.
+    field. Where ``when`` names an operand, the streams are used only if it is not 0. ``types`` gives the type that the
+    group has for each type of the instruction, or the one type it has; None if it is moved as bytes.
     """
 
     operand: str
     width: int | str = 1
     times: int | str = 1
     when: str = ""
+    types: tuple[DType, ...] | DType | None = None
 
 
 Streams = tuple[tuple[Group, ...], tuple[Group, ...]]
+AS_SAID: Final = tuple(DType)
+"""Values have the type that the instruction names."""
+SUMS: Final = (DType.I32, DType.I32, DType.I32, DType.F32, DType.F32)
+"""What products of a type are accumulated in."""
+INDICES: Final = DType.I16
 ONE_TO_ONE: Final[Streams] = ((Group("src"),), (Group("dst"),))
 NOTHING: Final[Streams] = ((), ())
 
 STREAMS: Final[dict[str, Streams]] = {
     "read": ((), (Group("stream"),)),
     "write": ((Group("stream"),), ()),
-    "gather": ((Group("indices", 2),), (Group("stream"),)),
-    "scatter": ((Group("indices", 2), Group("stream")), ()),
-    "lw": ((Group("stream", "dtype", "groups"),), ()),
+    "gather": ((Group("indices", 2, types=INDICES),), (Group("stream"),)),
+    "scatter": ((Group("indices", 2, types=INDICES), Group("stream")), ()),
+    "lw": ((Group("stream", "dtype", "groups", types=AS_SAID),), ()),
     "iw": NOTHING,
-    "abc": ((Group("stream", "dtype"),), ()),
-    "acc": ((), (Group("stream", 4, when="emit"),)),
+    "abc": ((Group("stream", "dtype", types=AS_SAID),), ()),
+    "acc": ((), (Group("stream", 4, when="emit", types=SUMS),)),
     "shift": ONE_TO_ONE,
-    "permute": ((Group("src"), Group("map", 2)), (Group("dst"),)),
+    "permute": ((Group("src"), Group("map", 2, types=INDICES)), (Group("dst"),)),
     "distribute": ONE_TO_ONE,
     "rotate": ONE_TO_ONE,
     "transpose": (
@@ -62,34 +69,40 @@ STREAMS: Final[dict[str, Streams]] = {
 
 FLAG_RESULT: Final = frozenset({"eq", "lt", "le"})
 """VXM operations whose result is int8, whatever they compare."""
+NAMING: Final = frozenset({"mov"})
+"""VXM operations that take bytes of any type: what comes out has the type that they name."""
+UNTYPED: Final = -1
+
+
+class Columns:
+    """Of dataclasses whose fields are arrays alike in length."""
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """All of ``parts`` as one."""
+        none = np.zeros(0, np.int64)
+        names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        return cls(*(np.concatenate([none, *(getattr(p, n) for p in parts)]) for n in names))
+
+    def where(self, keep: Bools) -> Self:
+        """The entries that ``keep`` marks."""
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
+        return type(self)(*(getattr(self, n)[keep] for n in names))
 
 
 @dataclass(frozen=True)
-class Access:
-    """Stream groups of some bursts; arrays alike in length. ``width`` streams a group, ``planes`` streams in all."""
+class Access(Columns):
+    """Stream groups of some bursts. ``width`` streams a group, ``planes`` streams in all.
+
+    ``dtype``: the type that is read or put, or ``UNTYPED``.
+    """
 
     bursts: Ints
     stream: Ints
     width: Ints
     planes: Ints
     delay: Ints
-
-    @staticmethod
-    def join(parts: list[Access]) -> Access:
-        """All of ``parts`` as one."""
-        none = np.zeros(0, np.int64)
-        fields = ("bursts", "stream", "width", "planes", "delay")
-        return Access(*(np.concatenate([none, *(getattr(p, f) for p in parts)]) for f in fields))
-
-    def where(self, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Access:
-        """The groups that ``keep`` marks."""
-        return Access(
-            self.bursts[keep],
-            self.stream[keep],
-            self.width[keep],
-            self.planes[keep],
-            self.delay[keep],
-        )
+    dtype: Ints
 
 
 def known(cls: type[Instruction]) -> bool:
@@ -97,29 +110,30 @@ def known(cls: type[Instruction]) -> bool:
     return cls.unit == "VXM" or cls.mnemonic in STREAMS
 
 
-def source_planes(ctx: Context, mnemonic: str, index: int, bursts: Ints) -> Ints:
-    """Byte planes of VXM source ``index``: those of the type, but one for the condition of ``select``."""
+def source_type(ctx: Context, mnemonic: str, index: int, bursts: Ints) -> Ints:
+    """The type of VXM source ``index``: that of the operation, but int8 for the condition of ``select``."""
     if index == 2:
-        return np.ones(len(bursts), np.int64)
-    return PLANES[ctx.operand(mnemonic, "dtype", bursts)]
+        return np.full(len(bursts), DType.I8, np.int64)
+    return ctx.operand(mnemonic, "dtype", bursts)
 
 
-def result_planes(ctx: Context, mnemonic: str, bursts: Ints) -> Ints:
-    """Byte planes of a VXM operation's result."""
+def result_type(ctx: Context, mnemonic: str, bursts: Ints) -> Ints:
+    """The type of a VXM operation's result."""
     if mnemonic in FLAG_RESULT:
-        return np.ones(len(bursts), np.int64)
-    return PLANES[ctx.operand(mnemonic, "to" if mnemonic == "cvt" else "dtype", bursts)]
+        return np.full(len(bursts), DType.I8, np.int64)
+    return ctx.operand(mnemonic, "to" if mnemonic == "cvt" else "dtype", bursts)
 
 
 @dataclass(frozen=True)
-class Sources:
-    """Source ``index`` of the bursts of one VXM operation, taken apart."""
+class Sources(Columns):
+    """Sources of VXM bursts, taken apart."""
 
     bursts: Ints
     kind: Ints
     unit: Ints  # stream or ALU
     delay: Ints
     planes: Ints
+    dtype: Ints  # as it is read, or UNTYPED
 
 
 def vxm_operations(ctx: Context) -> Iterator[tuple[type[Instruction], Ints]]:
@@ -133,8 +147,11 @@ def vxm_operations(ctx: Context) -> Iterator[tuple[type[Instruction], Ints]]:
 def vxm_source(ctx: Context, mnemonic: str, index: int, bursts: Ints) -> Sources:
     """Source ``index`` of some bursts of one VXM operation."""
     code = ctx.operand(mnemonic, "abc"[index], bursts)
-    planes = source_planes(ctx, mnemonic, index, bursts)
-    return Sources(bursts, code & 3, code >> 2 & 63, code >> 8 & 63, planes)
+    dtype = source_type(ctx, mnemonic, index, bursts)
+    planes = PLANES[dtype]
+    if mnemonic in NAMING:
+        dtype = np.full(len(bursts), UNTYPED, np.int64)
+    return Sources(bursts, code & 3, code >> 2 & 63, code >> 8 & 63, planes, dtype)
 
 
 def vxm_sources(ctx: Context) -> Iterator[Sources]:
@@ -161,7 +178,13 @@ def _declared(ctx: Context, mnemonic: str, groups: tuple[Group, ...]) -> Iterato
 
         width = number(group.width)
         stream = ctx.operand(mnemonic, group.operand, chosen)
-        yield Access(chosen, stream, width, width * number(group.times), np.zeros_like(stream))
+        types = UNTYPED if group.types is None else group.types
+        if isinstance(types, tuple):
+            dtype = np.array(types, np.int64)[ctx.operand(mnemonic, "dtype", chosen)]
+        else:
+            dtype = np.full(len(chosen), types, np.int64)
+        planes = width * number(group.times)
+        yield Access(chosen, stream, width, planes, np.zeros_like(stream), dtype)
 
 
 def reads(ctx: Context) -> Access:
@@ -169,7 +192,7 @@ def reads(ctx: Context) -> Access:
     parts = [a for m, (takes, _) in STREAMS.items() for a in _declared(ctx, m, takes)]
     for s in vxm_sources(ctx):
         from_stream = s.kind == SourceKind.STREAM
-        every = Access(s.bursts, s.unit, s.planes, s.planes, s.delay)
+        every = Access(s.bursts, s.unit, s.planes, s.planes, s.delay, s.dtype)
         parts.append(every.where(from_stream))
     return Access.join(parts)
 
@@ -178,9 +201,10 @@ def puts(ctx: Context) -> Access:
     """Every stream group that the program drives."""
     parts = [a for m, (_, gives) in STREAMS.items() for a in _declared(ctx, m, gives)]
     for cls, bursts in vxm_operations(ctx):
-        planes = result_planes(ctx, cls.mnemonic, bursts)
+        dtype = result_type(ctx, cls.mnemonic, bursts)
+        planes = PLANES[dtype]
         for name, base in (("east", -1), ("west", ctx.machine.streams - 1)):
             value = ctx.operand(cls.mnemonic, name, bursts)
-            every = Access(bursts, value + base, planes, planes, np.zeros_like(planes))
+            every = Access(bursts, value + base, planes, planes, np.zeros_like(planes), dtype)
             parts.append(every.where(value > 0))
     return Access.join(parts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from isa.verify import effects
+from isa.verify import effects, tags
 from isa.verify.context import Context, Ints, ramp
 
 
@@ -14,7 +14,8 @@ from isa.verify.context import Context, Ints, ramp
 class Ends:
     """Single streams at bursts, sorted by stream. Dispatch ``k`` has the key ``key + k * step``.
 
-    A key is ``diagonal * positions + place``, ``place`` counting positions downstream.
+    A key is ``diagonal * positions + place``, ``place`` counting positions downstream. ``tag`` says which byte of which type
+    is put, or read.
     """
 
     bursts: Ints
@@ -25,6 +26,7 @@ class Ends:
     step: Ints
     count: Ints
     delay: Ints
+    tag: Ints
 
     @staticmethod
     def of(ctx: Context, access: effects.Access, latency: Ints) -> Ends:
@@ -41,14 +43,26 @@ class Ends:
         time = ctx.cycle[bursts] + latency[bursts] - delay
         key = (time - m["streams.hop"] * place) * m.positions + place
         step = ctx.interval[bursts] * m.positions
-        return Ends(bursts, stream, time, place, key, step, ctx.count[bursts], delay)
+        tag = tags.of(access.dtype[which], (stream - access.stream[which]) % access.width[which])
+        return Ends(bursts, stream, time, place, key, step, ctx.count[bursts], delay, tag)
 
-    def part(self, stream: int) -> Ends:
+    def part(self, which: Ints) -> Ends:
+        """Some of the entries."""
+        return Ends(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def on(self, stream: int) -> Ends:
         """The entries of one stream."""
-        a, b = np.searchsorted(self.stream, (stream, stream + 1))
-        return Ends(*(getattr(self, f.name)[a:b] for f in fields(self)))
+        return self.part(np.arange(*np.searchsorted(self.stream, (stream, stream + 1))))
 
-    def keys(self, which: Ints, skipped: Ints, count: Ints) -> Ints:
-        """Keys of ``count`` dispatches of some entries, after the first ``skipped``."""
+    def diagonals(self, ctx: Context) -> tuple[Ints, Ints]:
+        """The diagonals of the first and the last dispatch of each entry."""
+        low = self.time - ctx.machine["streams.hop"] * self.place
+        return low, low + (self.count - 1) * ctx.interval[self.bursts]
+
+    def keys(
+        self, which: Ints, skipped: Ints, count: Ints, low: int, bits: int, mark: Ints | int = 0
+    ) -> Ints:
+        """Keys of ``count`` dispatches of some entries after the first ``skipped``: ``key - low``, then ``bits`` of ``mark``."""
         step = self.step[which]
-        return ramp(self.key[which] + skipped * step, step, count)
+        base = self.key[which] + skipped * step - low
+        return ramp((base << bits) + mark, step << bits, count)

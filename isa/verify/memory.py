@@ -5,55 +5,18 @@ A word is defined from cycle -1 on if it is constant or input, else from the fir
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from isa.instruction import REGISTRY
 from isa.verify import report, words
-from isa.verify.context import Bools, Context, Dispatches, Ints, collisions
-from isa.verify.queues import ports
+from isa.verify.accesses import Accesses, range_maximum
+from isa.verify.context import Bools, Context, Ints, collisions
+from isa.verify.origins import Origins, declared
+from isa.verify.queues import READ, WRITE, ports
 
-INDEXED: Final = ("gather", "scatter")
 NEVER: Final = np.int64(1) << 62
 BEFORE: Final = np.int64(-1)
-
-
-def touched(ctx: Context, bursts: Ints) -> tuple[Ints, Ints, Bools]:
-    """Of MEM bursts: the first word of the first dispatch, how many words follow that it may touch, and whether data decides."""
-    first, reach = np.zeros(len(bursts), np.int64), np.zeros(len(bursts), np.int64)
-    by_data = np.zeros(len(bursts), np.bool_)
-    for name in ("read", "write", *INDEXED):
-        here = ctx.opcode[bursts] == REGISTRY[name].opcode
-        chosen = bursts[here]
-        if name in INDEXED:
-            first[here] = ctx.operand(name, "base", chosen)
-            reach[here], by_data[here] = ctx.operand(name, "limit", chosen), True
-        else:
-            first[here] = ctx.operand(name, "address", chosen)
-    return first, reach, by_data
-
-
-@dataclass(frozen=True)
-class Accesses:
-    """Dispatches of one port of a slice, and the words that each may touch: ``first .. first + reach``.
-
-    ``by_data`` marks gathers and scatters; None if there are none.
-    """
-
-    dispatches: Dispatches
-    first: Ints
-    reach: Ints
-    by_data: Bools | None
-
-    @staticmethod
-    def of(ctx: Context, bursts: Ints) -> Accesses:
-        """The accesses of some MEM bursts."""
-        first, reach, by_data = touched(ctx, bursts)
-        d = ctx.dispatches(bursts)
-        mixed = d.values(by_data) != 0 if by_data.any() else None
-        return Accesses(d, d.values(first, ctx.stride[bursts]), d.values(reach), mixed)
 
 
 class Slices:
@@ -61,10 +24,10 @@ class Slices:
 
     def __init__(self, ctx: Context, initial: dict[int, Bools]) -> None:
         self.ctx = ctx
-        reading, writing = (p[ctx.queue[p] < 2 * ctx.machine.slices] for p in ports(ctx))
-        both = np.intersect1d(reading, writing)
-        self.reading, self.writing = np.setdiff1d(reading, both), np.setdiff1d(writing, both)
+        port = ports(ctx) * (ctx.queue < 2 * ctx.machine.slices)
+        self.reading, self.writing = np.flatnonzero(port == READ), np.flatnonzero(port == WRITE)
         self.initial = initial
+        self.origins = Origins(declared(ctx, ctx.program.inputs))
 
     def check(self) -> dict[int, Bools]:
         """Rules 330 to 333; the words of every slice in use that are defined in the end."""
@@ -83,6 +46,7 @@ class Slices:
                 self._ranges(read, ready)
                 self._ranges(write, ready)
                 self._banks(read, write)
+                self.origins.add(ctx, q, read, write)
                 defined[q] = ready < NEVER
         return defined
 
@@ -177,19 +141,3 @@ class Slices:
             why = f"uses bank {bank} in the cycle in which {party} does"
             hint = report.separate(self.ctx, b, a) + ", or keep them in different banks"
             report.refuse_burst(self.ctx, 330, b, why, instance=n, hint=hint)
-
-
-def range_maximum(values: Ints, start: Ints, length: Ints) -> Ints:
-    """``values[start : start + length].max()`` for every pair, by tables of maxima over powers of two."""
-    tables, width = [values], 1
-    while 2 * width <= int(length.max()):
-        table = tables[-1]
-        tables.append(np.maximum(table[:-width], table[width:]))
-        width *= 2
-    level = np.floor(np.log2(length)).astype(np.int64)
-    out = np.empty(len(start), np.int64)
-    for i, table in enumerate(tables):
-        here = level == i
-        tail = start[here] + length[here] - (1 << i)
-        out[here] = np.maximum(table[start[here]], table[tail])
-    return out

@@ -84,7 +84,7 @@ def tell(ctx: Context, made: Ends, look: Look, source: Operand) -> None:
     m = ctx.machine
     name, position = words.stream_name(m, look.stream), int(ctx.position[look.burst])
     why = f"reads stream {source.part(ctx, look.stream)} at position {position} in cycle {look.cycle}, but "
-    drivers = made.part(look.stream)
+    drivers = made.on(look.stream)
     value = nearest(ctx, drivers, look)
     if value is not None:
         passed, hint = _passed(ctx, made, look, source, value)
@@ -124,7 +124,7 @@ def _passed(
 def _hint(ctx: Context, made: Ends, look: Look, source: Operand, value: Nearest, delta: int) -> str:
     """Which of the two to move; the reader only if all byte planes of its operand come along."""
     planes = range(source.stream, source.stream + source.planes)
-    every = [nearest(ctx, made.part(s), look) for s in planes]
+    every = [nearest(ctx, made.on(s), look) for s in planes]
     makers = {v.maker: v.off for v in every if v is not None}
     together = None not in every and len(set(makers.values())) == 1
     if not together:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from isa.instruction import BY_OPCODE, DType
 from isa.verify import report
 from isa.verify.context import Context, Ints, collisions
 
+READ: Final = 1
+WRITE: Final = 2
+PORTS: Final = {"read": READ, "write": WRITE}
 
-def ports(ctx: Context) -> tuple[Ints, Ints]:
-    """For each opcode number: whether it uses a MEM queue's read port (1), write port (2), or the queue (3)."""
-    table = np.full(int(ctx.opcode.max(initial=0)) + 1, 3, np.int64)
+
+def ports(ctx: Context) -> Ints:
+    """For each burst: whether it uses a MEM queue's ``READ`` port, its ``WRITE`` port, or the queue, which is both."""
+    table = np.full(int(ctx.opcode.max(initial=0)) + 1, READ | WRITE, np.int64)
     for code in ctx.opcodes:
-        table[code] = {"read": 1, "write": 2}.get(BY_OPCODE[int(code)].port, 3)
-    mask = table[ctx.opcode]
-    return np.flatnonzero(mask & 1), np.flatnonzero(mask & 2)
+        table[code] = PORTS.get(BY_OPCODE[int(code)].port, READ | WRITE)
+    return table[ctx.opcode]
 
 
 def dispatch(ctx: Context) -> None:
     """Rule 312: one dispatch a queue and cycle; a MEM queue's read and write ports count apart."""
-    reading, writing = ports(ctx)
-    mem = ctx.queue < 2 * ctx.machine.slices
-    writing = writing[mem[writing]]
+    port, mem = ports(ctx), ctx.queue < 2 * ctx.machine.slices
+    reading, writing = np.flatnonzero(port & READ), np.flatnonzero((port & WRITE != 0) & mem)
     bursts = np.concatenate([reading, writing])
     group = ctx.queue[bursts] * 2
     group[len(reading) :] += 1

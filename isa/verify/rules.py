@@ -34,6 +34,7 @@ RULES: Final[dict[int, str]] = {
     337: "an input's or output's pieces are inside its tensor and the memory",
     340: "one value at a time is put on a stream at one position",
     341: "a stream that is read carries a value",
+    342: "a value is read as the type that it was made as",
     350: "fp16 runs on the queues of the even plane while the odd one rests",
     351: "weights arrive on the streams that a plane has",
     352: "an installed column was loaded, as this type, since the last install",

@@ -7,26 +7,61 @@ upstream, its own position included, on its diagonal.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
 import numpy as np
 
 from isa.verify import effects, missed, report, words
-from isa.verify.context import MAX_STREAM_VALUES, Context, collisions, firsts, windows
+from isa.verify.context import (
+    MAX_CYCLE,
+    MAX_STREAM_VALUES,
+    Context,
+    Ints,
+    collisions,
+    firsts,
+    windows,
+)
 from isa.verify.ends import Ends
 
+NOBODY: Final = -1
+WIDEST: Final = 1 << 62
+SPAN: Final = MAX_CYCLE << 2
+"""More than the diagonals of a stream."""
 
-def check(ctx: Context) -> None:
-    """Rules 340 and 341."""
+
+@dataclass(frozen=True)
+class Meetings:
+    """Which reads get the values of which puts: as many triples of an entry of ``taken``, its repeat, and an entry of ``made``.
+
+    For every further repeat that gets its value from another entry of ``made`` there is another triple.
+    """
+
+    made: Ends
+    taken: Ends
+    reader: Ints
+    repeat: Ints
+    maker: Ints
+
+
+def check(ctx: Context) -> Meetings | None:
+    """Rules 340 and 341; who gets what from whom, unless that is too much to look at."""
     made = Ends.of(ctx, effects.puts(ctx), ctx.d_func)
     taken = Ends.of(ctx, effects.reads(ctx), np.zeros(len(ctx), np.int64))
     values = sum(float(e.count.astype(np.float64).sum()) for e in (made, taken))
     if values > MAX_STREAM_VALUES:
         why = f"{values:.0f} values are read and put; {MAX_STREAM_VALUES} are verified at most"
         report.refuse(ctx, 300, why, where="the program", hint="split it")
-        return
+        return None
     _double(ctx, made)
     told: set[object] = set()
-    for stream in np.unique(taken.stream):
-        _arrivals(ctx, int(stream), made, taken.part(stream), told)
+    maker = _whole(ctx, made, taken)
+    met, rest = np.flatnonzero(maker != NOBODY), np.flatnonzero(maker == NOBODY)
+    found = [(met, np.zeros_like(met), maker[met])]
+    for stream in np.unique(taken.stream[rest]):
+        found += _arrivals(ctx, made, taken, rest[taken.stream[rest] == stream], told)
+    return Meetings(made, taken, *(np.concatenate(part) for part in zip(*found, strict=True)))
 
 
 def _double(ctx: Context, made: Ends) -> None:
@@ -50,31 +85,86 @@ def _double(ctx: Context, made: Ends) -> None:
         report.refuse_burst(ctx, 340, b, why, instance=n, hint=hint, at=driven.name(ctx))
 
 
-def _arrivals(ctx: Context, stream: int, every: Ends, taken: Ends, told: set[object]) -> None:
-    """All reads ``taken`` of one stream against every put; of an operand ``told`` of, nothing more is said."""
-    made = every.part(stream)
-    own = len(made.key)
+def _whole(ctx: Context, made: Ends, taken: Ends) -> Ints:
+    """For each read the put that all of its values are of, where that is plain without a look at each; else ``NOBODY``.
+
+    It is plain of a put that shares its diagonals with no other on its stream, and has all those that the read asks for.
+    """
+    if not len(made.key):
+        return np.full(len(taken.key), NOBODY)
+    low, high = made.diagonals(ctx)
+    order = np.argsort(made.stream * SPAN + low, kind="stable")
+    start, end = ((made.stream * SPAN + d)[order] for d in (low, high))
+    shared = start[1:] <= np.maximum.accumulate(end)[:-1]
+    alone = np.ones(len(order), np.bool_)
+    alone[1:] &= ~shared
+    alone[:-1] &= ~shared
+    first, last = (taken.stream * SPAN + d for d in taken.diagonals(ctx))
+    at = np.maximum(np.searchsorted(start, first, "right") - 1, 0)
+    put = order[at]
+    step = made.step[put]
+    same = (made.stream[put] == taken.stream) & (made.place[put] <= taken.place)
+    inside = (start[at] <= first) & (last <= end[at])
+    paced = (taken.step % step == 0) | (taken.count == 1)
+    paced &= (first - start[at]) * ctx.machine.positions % step == 0
+    return np.where(alone[at] & same & inside & paced, put, NOBODY)
+
+
+def _near(ctx: Context, made: Ends, taken: Ends, reads: Ints) -> Ints:
+    """The puts on the stream of ``reads`` that share diagonals with some of them."""
+    stream = taken.stream[reads[0]]
+    puts = np.arange(*np.searchsorted(made.stream, (stream, stream + 1)))
+    low, high = made.part(puts).diagonals(ctx)
+    first, last = taken.part(reads).diagonals(ctx)
+    order = np.argsort(first, kind="stable")
+    before = np.searchsorted(first[order], high, "right") - 1
+    furthest = np.maximum.accumulate(last[order])
+    return puts[(before >= 0) & (furthest[before] >= low)]
+
+
+def _arrivals(
+    ctx: Context, every: Ends, reads: Ends, chosen: Ints, told: set[object]
+) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """The ``chosen`` reads, all of one stream, against all puts, as ``Meetings``.
+
+    The lowest ``bits`` of a key name the put that it is of. Of an operand ``told`` of, nothing more is said.
+    """
+    near = _near(ctx, every, reads, chosen)
+    made, taken = every.part(near), reads.part(chosen)
+    own = len(near)
+    bits = own.bit_length()
     key, step = np.concatenate((made.key, taken.key)), np.concatenate((made.step, taken.step))
     count = np.concatenate((made.count, taken.count))
-    for which, skipped, n in windows(key, step, count, ctx.machine.positions):
-        puts, reads = which < own, which >= own
-        keys = made.keys(which[puts], skipped[puts], n[puts])
+    for which, skipped, n in windows(key, step, count, ctx.machine.positions, 1 << 62 - bits):
+        puts, looks = which < own, which >= own
+        entries, n_read, before = which[looks] - own, n[looks], skipped[looks]
+        low = int((key[which] + skipped * step[which]).min(initial=WIDEST))
+        keys = made.keys(which[puts], skipped[puts], n[puts], low, bits, which[puts])
         keys.sort()
-        entries, n_read = which[reads] - own, n[reads]
-        wanted = taken.keys(entries, skipped[reads], n_read)
-        at = np.searchsorted(keys, wanted, "right") - 1
-        found = at >= 0
-        upstream = wanted - np.repeat(taken.place[entries], n_read)
-        found[found] = keys[at[found]] >= upstream[found]
-        if found.all():
-            continue
-        for i, k, _ in firsts(n_read, np.flatnonzero(~found)):
-            entry, k = int(entries[i]), k + int(skipped[reads][i])
-            burst, place, delay = (int(a[entry]) for a in (taken.bursts, taken.place, taken.delay))
-            source = missed.operand(ctx, burst, stream, delay)
-            if (burst, source) not in told:
-                told.add((burst, source))
-                start = int(taken.time[entry])
-                cycle = start + k * words.step(ctx, burst)
-                look = missed.Look(burst, k, stream, place, delay, start, cycle)
-                missed.tell(ctx, every, look, source)
+        wanted = taken.keys(entries, before, n_read, low, bits)
+        at = np.searchsorted(keys, wanted + own, "right") - 1
+        got = np.append(keys, 0)[at]
+        found = (at >= 0) & (got >= wanted - np.repeat(taken.place[entries] << bits, n_read))
+        maker = np.where(found, got & (1 << bits) - 1, NOBODY)
+        end = np.cumsum(n_read)
+        new = np.ones(len(maker), np.bool_)
+        np.not_equal(maker[1:], maker[:-1], out=new[1:])
+        new[end[:-1]] = True
+        head = np.flatnonzero(new & found)
+        i = np.searchsorted(end, head, "right")
+        yield chosen[entries[i]], before[i] + head - (end - n_read)[i], near[maker[head]]
+        if not found.all():
+            for e, k, _ in firsts(n_read, np.flatnonzero(~found)):
+                _missed(ctx, every, taken, int(entries[e]), k + int(before[e]), told)
+
+
+def _missed(ctx: Context, made: Ends, taken: Ends, entry: int, k: int, told: set[object]) -> None:
+    """Rule 341: repeat ``k`` of a read finds nothing."""
+    fields = (taken.stream, taken.bursts, taken.place, taken.delay)
+    stream, burst, place, delay = (int(a[entry]) for a in fields)
+    source = missed.operand(ctx, burst, stream, delay)
+    if (burst, source) not in told:
+        told.add((burst, source))
+        start = int(taken.time[entry])
+        cycle = start + k * words.step(ctx, burst)
+        missed.tell(ctx, made, missed.Look(burst, k, stream, place, delay, start, cycle), source)

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from isa.instruction import SourceKind
+from isa.instruction import DType, SourceKind
 from isa.verify import effects, report, words
 from isa.verify.context import Context, Dispatches, Ints, firsts, ramp
+from isa.verify.effects import Sources
+from isa.verify.tags import remedy
 
 
 def forwarding(ctx: Context) -> None:
-    """Rules 324 and 325."""
-    width = np.zeros(len(ctx), np.int64)
+    """Rules 324, 325 and 342."""
+    made = np.full(len(ctx), effects.UNTYPED)
     for cls, bursts in effects.vxm_operations(ctx):
-        width[bursts] = effects.result_planes(ctx, cls.mnemonic, bursts)
-    parts = [(s.bursts, s.unit, s.delay, s.planes, s.kind) for s in effects.vxm_sources(ctx)]
-    if not parts:
+        made[bursts] = effects.result_type(ctx, cls.mnemonic, bursts)
+    sources = list(effects.vxm_sources(ctx))
+    if not sources:
         return
-    bursts, unit, delay, planes, kind = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
-    for alu in np.unique(unit[kind == SourceKind.ALU]):
-        chosen = (kind == SourceKind.ALU) & (unit == alu)
-        _reads_of(ctx, int(alu), width, bursts[chosen], delay[chosen], planes[chosen])
+    every = Sources.join(sources)
+    every = every.where(every.kind == SourceKind.ALU)
+    for alu in np.unique(every.unit):
+        _reads_of(ctx, int(alu), made, every.where(every.unit == alu))
 
 
-def _reads_of(ctx: Context, alu: int, width: Ints, bursts: Ints, delay: Ints, planes: Ints) -> None:
-    """All operands that come from one ALU, against what it made."""
-    makers = np.flatnonzero((ctx.queue == ctx.machine.vxm_queue + alu) & (width > 0))
+def _reads_of(ctx: Context, alu: int, dtype: Ints, taken: Sources) -> None:
+    """All operands that come from one ALU, against what it made: results of ``dtype``, by burst."""
+    bursts, delay, planes = taken.bursts, taken.delay, taken.planes
+    makers = np.flatnonzero((ctx.queue == ctx.machine.vxm_queue + alu) & (dtype >= 0))
     made = ctx.dispatches(makers)
     count = ctx.count[bursts]
     wanted = ramp(
@@ -39,15 +40,34 @@ def _reads_of(ctx: Context, alu: int, width: Ints, bursts: Ints, delay: Ints, pl
     for i, k, p in firsts(count, np.flatnonzero(missing)):
         index = int(np.flatnonzero(missing)[p])
         _absent(ctx, alu, int(bursts[i]), k, int(delay[i]), made, int(wanted[index]))
-    have = np.append(made.values(width[makers]), 0)[at]
-    lost = np.flatnonzero(~missing & (have != np.repeat(planes, count)))
-    for i, k, p in firsts(count, lost):
-        burst, index = int(bursts[i]), int(lost[p])
-        maker, repeat = made.who(int(at[index]))
-        party, name = report.other(ctx, maker, repeat, burst), source_name(alu, int(delay[i]))
-        why = f"reads {name} as {words.planes(int(planes[i]))}, but {party} made {words.planes(int(width[maker]))}"
-        hint = "convert with cvt between them, or give both one type"
-        report.refuse_burst(ctx, 325, burst, why, instance=k, hint=hint, at=name)
+    have = np.append(made.values(dtype[makers]), 0)[at]
+    read = np.repeat(taken.dtype, count)
+    wide = effects.PLANES[have] != np.repeat(planes, count)
+    bad = np.flatnonzero(~missing & (wide | (read != have) & (read != effects.UNTYPED)))
+    for i, k, p in firsts(count, bad):
+        index, name = int(bad[p]), source_name(alu, int(delay[i]))
+        maker = made.who(int(at[index]))
+        _other_type(ctx, name, (int(bursts[i]), k), maker, int(planes[i]), DType(have[index]))
+
+
+def _other_type(
+    ctx: Context,
+    name: str,
+    reader: tuple[int, int],
+    maker: tuple[int, int],
+    planes: int,
+    had: DType,
+) -> None:
+    """Refuse an operand that wants so many byte planes, or as many but of another type, where the maker made ``had``."""
+    party, burst = report.other(ctx, *maker, reader[0]), reader[0]
+    if planes != had.planes:
+        rule, hint = 325, "convert with cvt between them, or give both one type"
+        why = f"reads {name} as {words.planes(planes)}, but {party} made {words.planes(had.planes)}"
+    else:
+        read = DType(ctx.value(burst, "dtype"))
+        rule, hint = 342, remedy(read, had)
+        why = f"reads {name} as {words.type_name(read)}, but {party} made {words.type_name(had)}"
+    report.refuse_burst(ctx, rule, burst, why, instance=reader[1], hint=hint, at=name)
 
 
 def source_name(alu: int, delay: int) -> str:

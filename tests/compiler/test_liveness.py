@@ -36,7 +36,7 @@ def test_an_encoder_layer(filled_model: Callable[[str], Path]) -> None:
 def test_words_given_away_before_their_last_reader(
     filled_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program is as legal as before, and only this notices."""
+    """Legal as before, but that words may have another type now; which words they are only this notices."""
     used, release, given = Core.used, Memory.release, set[int]()
 
     def early(self: Core, fragment: Fragment, last: int) -> None:
@@ -52,7 +52,7 @@ def test_words_given_away_before_their_last_reader(
     monkeypatch.setattr(Core, "used", early)
     monkeypatch.setattr(Memory, "release", once)
     made = compile_model(LAYER.model(filled_model), dict(LAYER.dims), LAYER.chip)
-    assert verify(made.program, collect=True) == ()
+    assert {r.number for r in verify(made.program, collect=True)} <= {342}
     found = wrong(made)
     assert found
     assert " sees " in found[0]

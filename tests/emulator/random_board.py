@@ -20,10 +20,13 @@ from emulator.reference_units import StepError
 from isa.instruction import Bytes, DType, Instruction
 from isa.machine import Machine
 from isa.ops.mem import Gather, Read, Scatter, Write
-from isa.ops.mxm import Activate, Activation, InstallWeights, LoadWeights
+from isa.ops.mxm import Accumulate, Activate, Activation, InstallWeights, LoadWeights
+from isa.ops.vxm import VxmInstruction
 from isa.program import BurstList
 
 NEVER = 1 << 30
+MOVED = -1
+"""In place of a type: bytes that come from memory or the exchange unit."""
 
 
 @dataclass
@@ -85,7 +88,8 @@ class Board:
     """Cycles ``0 .. horizon - 1`` of every queue, port, stream register and ALU, and when each word is first defined.
 
     ``furthest`` has, for a stream and a diagonal, the position of the value put furthest upstream: from there on the
-    diagonal is defined. Positions are negated for westward streams, so that they grow downstream.
+    diagonal is defined. Positions are negated for westward streams, so that they grow downstream. Types are those of what
+    was put there last, in the order in which bursts were added: a hint to who looks for a value, no more.
     """
 
     def __init__(self, machine: Machine, horizon: int) -> None:
@@ -97,7 +101,9 @@ class Board:
         self.furthest: dict[tuple[int, int], int] = {}
         self.landed: dict[tuple[int, int, int], bool] = {}
         self.at_vxm = np.zeros((2 * machine.streams, horizon), np.bool_)
+        self.types_at_vxm = np.full((2 * machine.streams, horizon), MOVED, np.int8)
         self.outputs = np.zeros((machine["vxm.alus"], horizon), np.int8)
+        self.types = np.full((machine["vxm.alus"], horizon), MOVED, np.int8)
         self.busy: dict[tuple[int, int], int] = {}  # 1 read or any, 2 write
         self.banks: dict[tuple[int, int, int], int] = {}  # by port; a bit a bank
         self.effective: dict[tuple[int, int], bool] = {}
@@ -188,7 +194,9 @@ class Board:
                 return False
         if found.result:
             self._set(self.outputs, (queue - m.vxm_queue, t + latency), found.result)
-        return all(self._put(s, n, position, t + latency) for s, n in found.puts)
+            self._set(self.types, (queue - m.vxm_queue, t + latency), made_type(instr))
+        dtype = made_type(instr)
+        return all(self._put(s, n, position, t + latency, dtype) for s, n in found.puts)
 
     def _inside(self, stream: int, planes: int) -> bool:
         """Whether streams are an aligned group of one direction."""
@@ -204,7 +212,7 @@ class Board:
         found = (self.furthest.get((s, diagonal)) for s in range(stream, stream + planes))
         return all(start is not None and start <= place for start in found)
 
-    def _put(self, stream: int, planes: int, position: int, cycle: int) -> bool:
+    def _put(self, stream: int, planes: int, position: int, cycle: int, dtype: int) -> bool:
         if not self._inside(stream, planes):
             return False
         place = position if stream < self.machine.streams else -position
@@ -215,6 +223,8 @@ class Board:
             if (s, position, cycle) in self.landed:
                 return False
             self._enter(self.landed, (s, position, cycle), True)
+            if place <= centre:
+                self._set(self.types_at_vxm, (s, diagonal + self.hop * centre), dtype)
             start = self.furthest.get((s, diagonal))
             if start is None or place < start:
                 self._enter(self.furthest, (s, diagonal), place)
@@ -280,6 +290,15 @@ class Board:
             matrix.install(plane, instr, nothing.plane, t)
         elif isinstance(instr, Activate):
             matrix.planes[plane].emerging = replace(nothing.products(), dtype=DType(instr.dtype))
+
+
+def made_type(instr: Instruction) -> int:
+    """The type of what an instruction makes, or ``MOVED``."""
+    if isinstance(instr, VxmInstruction):
+        return int(instr.result_dtype)
+    if isinstance(instr, Accumulate):
+        return int(DType.F32 if instr.dtype == DType.F16 else DType.I32)
+    return MOVED
 
 
 def at_zero(instr: Instruction) -> Instruction:

@@ -8,6 +8,7 @@ legal. ``random_program(seed, machine)`` gives the same program for the same arg
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from isa.instruction import REGISTRY, DType, Source, SourceKind
 from isa.machine import Machine
 from isa.ops import mem, vxm
 from isa.program import Piece, PortTensor, Program, pack_constants
-from tests.emulator.random_board import Board
+from tests.emulator.random_board import MOVED, Board
 from tests.emulator.random_matrix import matrix_passes
 from tests.emulator.random_moves import (
     exchange,
@@ -29,6 +30,7 @@ from tests.emulator.random_moves import (
     scatter,
 )
 from tests.emulator.random_source import Maker
+from tests.emulator.random_types import Byte, Walk, Word, fits, kept
 
 HORIZON: Final = 640
 VECTORS: Final = 12
@@ -68,7 +70,8 @@ def vector(make: Maker, variant: dict[str, Any]) -> bool:
     probe = cls(**fields, **dict.fromkeys("abc"[: cls.arity], 0))
     assert isinstance(probe, vxm.VxmInstruction)
     for i, name in enumerate("abc"[: cls.arity]):
-        source = operand(make, probe.source_dtype(i), cycle, count, interval)
+        free = variant["name"] == "mov"
+        source = operand(make, probe.source_dtype(i), cycle, count, interval, free)
         if source is None:
             return False
         fields[name] = source.pack()
@@ -100,22 +103,28 @@ def immediate(make: Maker, dtype: DType) -> int:
     return int(raw.view("<u4")[0])
 
 
-def operand(make: Maker, dtype: DType, cycle: int, count: int, interval: int) -> Source | None:
-    """A source whose value exists from ``cycle`` on: an immediate, another ALU, a stream of other bursts or of constants."""
+def operand(
+    make: Maker, dtype: DType, cycle: int, count: int, interval: int, free: bool
+) -> Source | None:
+    """A source whose value exists from ``cycle`` on: an immediate, another ALU, a stream of other bursts or of constants.
+
+    Values are of the type, as far as the board knows, unless the instruction is ``free`` to take others.
+    """
     rng, board, machine = make.rng, make.board, make.machine
     draw = rng.rand()
     longest = machine["vxm.max_delay"]
-    window = slice(max(0, cycle - longest), cycle + 1)
+    window, typed = slice(max(0, cycle - longest), cycle + 1), (int(dtype), MOVED)
     if draw < 0.12:
         return Source(SourceKind.IMMEDIATE)
     if draw < 0.45:
-        alus, cycles = np.nonzero(board.outputs[:, window] == dtype.planes)
+        good = board.outputs[:, window] == dtype.planes
+        alus, cycles = np.nonzero(good & (free | (board.types[:, window] == dtype)))
         if len(alus):
             i = rng.randint(len(alus))
             return Source(SourceKind.ALU, int(alus[i]), cycle - window.start - int(cycles[i]))
     if draw < 0.7:
-        at_vxm = board.at_vxm[:, window]
-        whole = at_vxm.reshape(-1, dtype.planes, at_vxm.shape[1]).all(1)
+        good = board.at_vxm[:, window] & (free | np.isin(board.types_at_vxm[:, window], typed))
+        whole = good.reshape(-1, dtype.planes, good.shape[1]).all(1)
         groups, cycles = np.nonzero(whole)
         if len(groups):
             i = rng.randint(len(groups))
@@ -255,19 +264,20 @@ def add_inputs(make: Maker) -> tuple[PortTensor, ...]:
     return tuple(tensors)
 
 
-def pick_outputs(make: Maker) -> tuple[PortTensor, ...]:
-    """Outputs read from wherever something was written."""
+def pick_outputs(make: Maker, words: dict[Word, Byte]) -> tuple[PortTensor, ...]:
+    """Outputs read from wherever something was written that may be taken so; ``words``: what is there in the end."""
     tensors = []
+    written = [(int(s), int(w)) for s, w in zip(*np.nonzero(make.written()), strict=True)]
     for i in range(3):
         dtype, rows = DType(make.rng.randint(5)), make.rng.randint(1, 4)
         pieces = []
         for plane in range(dtype.planes):
-            slices, words = np.nonzero(make.written())
-            at = make.rng.randint(len(slices)) if len(slices) else 0
-            if len(slices):
-                slice_, word = int(slices[at]), int(words[at])
+            byte = dtype, plane
+            there = [at for at in written if fits(words.get(at), byte, moved=True)]
+            if there:
+                slice_, word = there[make.rng.randint(len(there))]
                 pieces += [Piece(slice_, word, plane, 8, r, 1, 0, 8, 5) for r in range(rows)]
-        if pieces:
+        if len(pieces) == dtype.planes * rows:
             abi = "int64" if dtype is DType.I32 else str(dtype.numpy)
             tensors.append(PortTensor(f"out{i}", (rows, 8), abi, dtype, tuple(pieces)))
     return tuple(tensors)
@@ -275,28 +285,48 @@ def pick_outputs(make: Maker) -> tuple[PortTensor, ...]:
 
 def random_program(seed: int, machine: Machine) -> Program:
     """A valid program of some 300 bursts and 1,400 dispatches, for a chip about as small as ``tiny``."""
-    make = Maker(Board(machine, HORIZON), np.random.RandomState(seed))
     gadgets = [gadget for gadget, copies in GADGETS for _ in range(copies)]
-    return _program(make, seed * VECTORS, VECTORS, gadgets, 0.8)
+
+    def make(rng: np.random.RandomState) -> Program | None:
+        maker = Maker(Board(machine, HORIZON), rng)
+        return _program(maker, seed * VECTORS, VECTORS, gadgets, 0.8)
+
+    return _first(seed, make)
 
 
 def small_program(seed: int, machine: Machine) -> Program:
     """A valid program of some 40 bursts: a few VXM variants and two other gadgets. Seeds in a row go through all variants."""
-    make = Maker(Board(machine, SMALL_HORIZON), np.random.RandomState(seed))
-    make.counts = (1, 2, 2, 3, 5)
     weights = np.array([copies for _, copies in GADGETS])
-    some = make.rng.randint(1, SMALL_GADGETS + 1)
-    drawn = make.rng.choice(len(GADGETS), some, p=weights / weights.sum())
-    gadgets = [GADGETS[i][0] for i in drawn]
-    if make.rng.rand() < 0.25:
-        gadgets.append(queue_control)
-    return _program(make, seed * SMALL_VECTORS, SMALL_VECTORS, gadgets, 0.15)
+
+    def make(rng: np.random.RandomState) -> Program | None:
+        maker = Maker(Board(machine, SMALL_HORIZON), rng)
+        maker.counts = (1, 2, 2, 3, 5)
+        some = rng.randint(1, SMALL_GADGETS + 1)
+        drawn = rng.choice(len(GADGETS), some, p=weights / weights.sum())
+        gadgets = [GADGETS[i][0] for i in drawn]
+        if rng.rand() < 0.25:
+            gadgets.append(queue_control)
+        return _program(maker, seed * SMALL_VECTORS, SMALL_VECTORS, gadgets, 0.15)
+
+    return _first(seed, make)
+
+
+def _first(seed: int, make: Callable[[np.random.RandomState], Program | None]) -> Program:
+    """The first of a seed's programs whose values are read as what they are."""
+    rng = np.random.RandomState(seed)
+    while True:
+        program = make(rng)
+        if program is not None:
+            return program
 
 
 def _program(
     make: Maker, first: int, vectors: int, gadgets: list[Callable[[Maker], bool]], pool: float
-) -> Program:
-    """VXM variants from number ``first`` on and gadgets, in random order; constants at so many edges of banks."""
+) -> Program | None:
+    """VXM variants from number ``first`` on and gadgets, in random order; constants at so many edges of banks.
+
+    None if some value is overwritten by one of another type, and cannot be replaced by an immediate.
+    """
     inputs = add_inputs(make)
     make.pool(pool)
     variants = vxm_variants()
@@ -306,10 +336,12 @@ def _program(
     wanted += gadgets
     for i in make.rng.permutation(len(wanted)):
         make.attempt(wanted[i], tries=12 if i < vectors else 6)
-    outputs = pick_outputs(make)
     segments, data = pack_constants(make.board.words, make.machine.lanes)
     bursts = make.board.bursts.array()
-    return Program(make.machine, bursts, segments, data, inputs, outputs, NODES)
+    program = kept(Program(make.machine, bursts, segments, data, inputs, (), NODES))
+    if program is None:
+        return None
+    return replace(program, outputs=pick_outputs(make, Walk(program).words))
 
 
 def random_inputs(seed: int, program: Program) -> dict[str, npt.NDArray[Any]]:

@@ -95,7 +95,7 @@ def test_a_latency_changed_in_one_place_is_noticed(key: str) -> None:
     facts = dict(TINY.facts)
     facts[key] = Fact(int(facts[key].value) + 1, "assumed")
     other = Machine(tuple(sorted(facts.items())))
-    for seed in range(20):
+    for seed in range(40):
         program = random_program(seed, TINY)
         inputs = random_inputs(seed, program)
         reference = ReferenceInterpreter(program)
