@@ -2,7 +2,7 @@
 ; it uses. A row of lanes a cycle, fp32, n rows; t is the cycle of the first.
 
 ; z = a * x + y on the ALUs p and q. y is wanted by the add, one ALU behind the multiply.
-.kernel saxpy(n, a, p, q, to)
+.kernel saxpy(n=128, a=2.0, p=0, q=8, to=E4)
   .in x: W0 f32 @t at VXM x{n}
   .in y: E0 f32 @t+timing.vxm_alu at VXM x{n}
   .out z: to f32 @t+2*timing.vxm_alu at VXM x{n}
@@ -15,7 +15,7 @@
 ;
 ; Seven ALUs deep. x is wanted three times; where an earlier operand has to wait for a later one, the assembler makes it
 ; wait in a delay register.
-.kernel gelu(n, from, to)
+.kernel gelu(n=128, from=W0, to=E4)
   .let c = sqrt(2 / 3.141592653589793)
   .let d = 0.044715 * c
   .in x: from f32 @t at VXM x{n}

@@ -33,7 +33,7 @@ FORMS: Final = {
     "for": ".for i in 0..4",
     "if": ".if n > 4",
     "macro": ".macro name(a, b)",
-    "kernel": ".kernel name(a, b)",
+    "kernel": ".kernel name(a, b=1)",
     "in": ".in x: W0 f32 @t at VXM x128",
     "out": ".out y: E4 f32 @t+6 at VXM x128",
     "uses": ".uses VXM_0, VXM_8..VXM_11 @t..t+128",

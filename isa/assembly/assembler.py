@@ -19,6 +19,7 @@ from isa.assembly.directives import DirectiveError, Surroundings
 from isa.assembly.dispatching import Dispatcher
 from isa.assembly.errors import AssemblyError, AssemblyErrors
 from isa.assembly.expressions import ExpressionError
+from isa.assembly.kernels import Kernels
 from isa.assembly.lines import Directive, Dispatch, Word, parse_fast, parse_line
 from isa.assembly.names import SAID, UNKNOWN, Meaning, Row, Scope
 from isa.assembly.ports import Contract
@@ -156,7 +157,7 @@ class Assembler:
     def __init__(
         self, machine: Machine | None, where: str, given: Mapping[str, int | float]
     ) -> None:
-        self.where = where
+        self.where, self._chip = where, machine
         self.around = Surroundings(machine)
         self.queues: _Queues | None = None
         self.errors: dict[tuple[object, ...], AssemblyError] = {}
@@ -307,9 +308,26 @@ class Assembler:
         """Take a whole text; see ``assemble``."""
         root = None if folder is None else Path(folder)
         lines = [Source(t, n, self.where, root) for n, t in enumerate(text.split("\n"), 1)]
-        with suppress(StopError):
-            Blocks(self, root).run(lines, self.scope)
+        if self._take(lines, root).uncalled():
+            self._prove_uncalled(lines, root)
         return self.program(lines[-1])
+
+    def _take(self, lines: list[Source], root: Path | None) -> Kernels:
+        blocks = Blocks(self, root)
+        with suppress(StopError):
+            blocks.run(lines, self.scope)
+        return blocks.kernels
+
+    def _prove_uncalled(self, lines: list[Source], root: Path | None) -> None:
+        """Note the errors of kernels that nothing calls; they are found in the text taken a second time, where they are called."""
+        other = Assembler(self._chip, self.where, self.author.given)
+        kernels = other._take(lines, root)
+        for kernel in kernels.uncalled():
+            if kernel.name not in kernels.named:
+                rows, _ = other.dispatches()
+                end = max((r[3] + (r[4] - 1) * r[5] + 1 for r in rows), default=0)
+                kernels.prove_alone(kernel, end)
+        self.errors = other.errors
 
     def program(self, last: Source) -> Program:
         """The program, once all lines are taken; raises ``AssemblyErrors`` if anything was wrong."""

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from isa.assembly.advice import FORMS
+from isa.assembly.called import kernel_call
 from isa.assembly.contracts import CLAUSES, wrong
 from isa.assembly.expressions import ExpressionError, Value
-from isa.assembly.kernels import Kernels, kernel_call
+from isa.assembly.kernels import Kernels
 from isa.assembly.lines import Word
 from isa.assembly.names import Scope, unknown
 from isa.assembly.render import WrittenError, value_of, whole
@@ -208,24 +210,29 @@ class Blocks:
         self, kind: str, rest: Word, body: Sequence[Source], scope: Scope, source: Source
     ) -> None:
         head = _MACRO.fullmatch(rest.text)
-        parameters = (
-            tuple(p.strip() for p in head[2].split(",")) if head and head[2].strip() else ()
-        )
+        given = split(head[2], rest.column + head.start(2)) if head and head[2].strip() else []
+        defaults = {}
+        for i, word in enumerate(given):
+            name, equals, value = word.text.partition("=")
+            if equals and kind == "kernel" and value.strip():
+                given[i] = Word(name.strip(), word.column)
+                at = len(word.text) - len(value.lstrip())
+                defaults[given[i].text] = Word(value.strip(), word.column + at)
+        parameters = tuple(word.text for word in given)
         if (
             not head
             or not all(_NAME.fullmatch(p) for p in parameters)
             or len({*parameters}) < len(parameters)
         ):
-            raise WrittenError(
-                ExpressionError("unexpected form", code=BLOCK, hint=f".{kind} name(a, b)"),
-                rest.column,
-            )
+            error = ExpressionError("unexpected form", code=BLOCK, hint=FORMS[kind])
+            raise WrittenError(error, rest.column)
         if head[1] in self.macros or head[1] in self.kernels.known:
             raise WrittenError(
                 ExpressionError(f"{kind} {head[1]} is defined already", code=BLOCK), rest.column
             )
         if kind == "kernel":
-            self.kernels.define(head[1], parameters, body, scope, source)
+            called = Word(head[1], rest.column)
+            self.kernels.define(called, parameters, defaults, body, scope, source)
         else:
             self.macros[head[1]] = Macro(parameters, tuple(body), scope)
 

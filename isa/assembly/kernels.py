@@ -13,11 +13,12 @@ first: @20 scale(4, 2.5)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from isa.arrival import ArrivalError, Arrivals
+from isa.assembly.called import Called
 from isa.assembly.composing import clash, feeds
 from isa.assembly.contracts import CLAUSE, Clauses, is_clause, wrong
 from isa.assembly.expressions import ExpressionError, Value, describe
@@ -27,10 +28,8 @@ from isa.assembly.ports import Broken, Contract, Frame, Port
 from isa.assembly.proof import Body, prove
 from isa.assembly.render import WrittenError, value_of, whole
 from isa.assembly.sources import Lines, Source, place
-from isa.assembly.written import code_of, find, split
+from isa.assembly.written import code_of, split
 
-_CALL: Final = re.compile(r"\s+([A-Za-z_]\w*)\s*\(")
-_LABEL: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*:\s*(?=@)")
 _KEY: Final = re.compile(r"([A-Za-z_]\w*)\s*=(?!=)\s*")
 _PLAIN: Final = re.compile(r"\s*(?:\.let\b.*)?")
 ARRIVES: Final = "arrives"
@@ -38,44 +37,17 @@ ARRIVES: Final = "arrives"
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel's parameters; its head, which holds the contract, and its body; the scope that it was defined in."""
+    """A kernel's parameters, and what some are where a call does not say; its head, which holds the contract, and its body; the
+    scope that it was defined in, and the line, from ``column`` on."""
 
     name: str
     parameters: tuple[str, ...]
+    defaults: Mapping[str, Word]
     head: tuple[Source, ...]
     body: tuple[Source, ...]
     scope: Scope
     source: Source
-
-
-class Called(NamedTuple):
-    """``label: @time name(arguments)`` taken apart; ``column`` is the arguments'."""
-
-    label: Word
-    time: Word
-    name: Word
-    arguments: str
     column: int
-
-
-def kernel_call(text: str) -> Called | None:
-    """A line's parts, if it has the form of a kernel's call."""
-    if ")" not in text or "@" not in text:
-        return None
-    code = code_of(text).rstrip()
-    named = _LABEL.match(code)
-    at = named.end() if named else len(code) - len(code.lstrip())
-    if not code.endswith(")") or code[at : at + 1] != "@":
-        return None
-    end = find(code, at, " \t")
-    call = _CALL.match(code, end)
-    if not call or find(code, call.end(), ")") != len(code) - 1:
-        return None
-    label = Word(named[1], named.start(1) + 1) if named else Word("", 0)
-    name = Word(call[1], call.start(1) + 1)
-    return Called(
-        label, Word(code[at + 1 : end], at + 2), name, code[call.end() : -1], call.end() + 1
-    )
 
 
 @dataclass
@@ -86,11 +58,14 @@ class Kernels:
     run: Callable[[Sequence[Source], Scope, int], None]
     known: dict[str, Kernel] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    """What calls name, rightly or not."""
 
     def define(
         self,
-        name: str,
+        name: Word,
         parameters: tuple[str, ...],
+        defaults: Mapping[str, Word],
         body: Sequence[Source],
         scope: Scope,
         source: Source,
@@ -107,9 +82,16 @@ class Kernels:
                 return
         if not clauses:
             hint = "say what it consumes, produces and uses, or make it a .macro"
-            raise wrong(f"kernel {name} has no contract", 1, hint)
-        self.known[name] = Kernel(
-            name, parameters, tuple(body[:cut]), tuple(body[cut:]), scope, source
+            raise wrong(f"kernel {name.text} has no contract", 1, hint)
+        self.known[name.text] = Kernel(
+            name.text,
+            parameters,
+            defaults,
+            tuple(body[:cut]),
+            tuple(body[cut:]),
+            scope,
+            source,
+            name.column,
         )
 
     def call(self, source: Source, called: Called, scope: Scope, depth: int) -> None:
@@ -127,7 +109,38 @@ class Kernels:
                 except ExpressionError as error:
                     self._noted(WrittenError(error, called.label.column), source)
 
+    def uncalled(self) -> list[Kernel]:
+        """The kernels that no call has named so far, the last one first: it may call those before it."""
+        return [k for k in reversed(self.known.values()) if k.name not in self.named]
+
+    def prove_alone(self, kernel: Kernel, start: int) -> None:
+        """Prove a kernel that nothing calls as if it were called from cycle ``start`` on, with its parameters' own values.
+
+        What it dispatches stays among what the text dispatches: those are of no use then.
+        """
+        source, name = kernel.source, Word(kernel.name, kernel.column)
+        called = Called(Word("", 0), Word("", 0), name, "", kernel.column, "which nothing calls")
+        try:
+            missing = next((p for p in kernel.parameters if p not in kernel.defaults), "")
+            if missing:
+                message = (
+                    f"nothing calls {kernel.name}, and {missing} has no value to prove it with"
+                )
+                hint = f"call it, or give one: .kernel {kernel.name}({missing}=...)"
+                raise wrong(message, kernel.column, hint)
+            values = self._arguments(kernel, called, kernel.scope)[0]
+            contract, inner = self._contract(kernel, values, 0, source, called)
+            if contract is not None:
+                later = start - contract.first
+                contract, inner = self._contract(kernel, values, later, source, called)
+            if contract is not None:
+                self._frame()
+                self._body(kernel, contract, inner, called.trace(source), 0)
+        except WrittenError as error:
+            self._noted(error, source)
+
     def _call(self, source: Source, called: Called, scope: Scope, depth: int) -> Contract | None:
+        self.named.add(called.name.text)
         kernel = self.known.get(called.name.text)
         if kernel is None:
             error = unknown(
@@ -137,6 +150,7 @@ class Kernels:
         values, links = self._arguments(kernel, called, scope)
         before = self.lines.noted
         names = self.lines.names(scope)
+        called = called._replace(how=f"called at {place(source)}")
         if called.time.text == ARRIVES:
             at_zero = self._contract(kernel, values, 0, source, called)[0]
             start = self._arrives(at_zero, links, called) if at_zero else 0
@@ -147,12 +161,17 @@ class Kernels:
             return None
         self._negative(contract, called)
         self._compose(contract, links, source, called)
+        self._body(kernel, contract, inner, called.trace(source), depth)
+        return contract
+
+    def _body(
+        self, kernel: Kernel, contract: Contract, inner: Scope, trace: tuple[str, ...], depth: int
+    ) -> None:
+        """Take the body, and prove that it keeps the contract."""
         self._enter(contract)
-        trace = (f"in kernel {kernel.name}, called at {place(source)}", *source.trace)
         before = self.lines.noted
         self.run([s._replace(trace=trace) for s in kernel.body], inner, depth + 1)
         self._leave(contract, prove_it=self.lines.noted == before)
-        return contract
 
     def _arguments(
         self, kernel: Kernel, called: Called, scope: Scope
@@ -177,6 +196,9 @@ class Kernels:
                 raise wrong(f"{describe(value)} is nothing that a kernel produces", column, hint)
             else:
                 break
+        for name in kernel.defaults.keys() - given:
+            default, own = kernel.defaults[name], self.lines.names(kernel.scope)
+            given[name] = value_of(default.text, default.column, own), called.name.column
         if len(given) < len(kernel.parameters) or len(given) + len(links) < len(words):
             count = len(words) - len(links)
             message = f"{kernel.name} takes {len(kernel.parameters)} arguments, not {count}"
@@ -202,7 +224,7 @@ class Kernels:
                 raise WrittenError(error, column) from None
         party = called.label.text or kernel.name
         clauses = Clauses(kernel.name, party, start, source, called.name.column)
-        trace = (f"in kernel {kernel.name}, called at {place(source)}", *source.trace)
+        trace = called.trace(source)
         before, line = self.lines.noted, kernel.source
         for plain in kernel.head:
             line = plain._replace(trace=trace)
@@ -250,11 +272,9 @@ class Kernels:
         return max(found)
 
     def _negative(self, contract: Contract, called: Called) -> None:
-        ports = (*contract.ins, *contract.outs)
-        first = min((*(p.cycle for p in ports), *(u.first for u in contract.uses)), default=0)
-        if first < 0:
-            message = f"{contract} begins in cycle {first}, before the first"
-            hint = f"everything {-first} cycles later would do"
+        if contract.first < 0:
+            message = f"{contract} begins in cycle {contract.first}, before the first"
+            hint = f"everything {-contract.first} cycles later would do"
             raise WrittenError(ExpressionError(message, code=TIME, hint=hint), called.time.column)
 
     def _compose(

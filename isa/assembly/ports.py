@@ -116,6 +116,12 @@ class Contract:
         """What its label stands for as a number: the cycle that it was called for."""
         return self.start
 
+    @property
+    def first(self) -> int:
+        """The first cycle that it speaks of."""
+        cycles = (*(p.cycle for p in (*self.ins, *self.outs)), *(u.first for u in self.uses))
+        return min(cycles, default=0)
+
     def out(self, name: str) -> Port | None:
         """A value that it produces."""
         return next((p for p in self.outs if p.name == name), None)

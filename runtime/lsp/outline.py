@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from isa.assembly.blocks import MOST_BYTES, OPENERS
+from isa.assembly.called import kernel_call
 from isa.assembly.expressions import ExpressionError
-from isa.assembly.kernels import kernel_call
 from isa.assembly.tensors import inside
 from isa.assembly.written import code_of, take_apart
 
 _DIRECTIVE: Final = re.compile(r"\s*\.([a-z]\w*)\s*")
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
+_PARAMETER: Final = re.compile(r"(?<=[(,])\s*([A-Za-z_]\w*)")
 _MACRO: Final = re.compile(r"([A-Za-z_]\w*)\s*\(([^()]*)")
 _QUOTED: Final = re.compile(r'"([^"\\]*)"')
 _KINDS: Final = {
@@ -165,10 +166,10 @@ class _Scan:
         head = self._add(called[1], kind, number, at, line) if called else -1
         self.blocks.append(_Block(kind, head))
         if called:
-            names = list(_NAME.finditer(line, called.start(2), called.end(2)))
-            self.found[head] = replace(self.found[head], arguments=tuple(n[0] for n in names))
+            names = list(_PARAMETER.finditer(line, called.start(2), called.end(2)))
+            self.found[head] = replace(self.found[head], arguments=tuple(n[1] for n in names))
             for name in names:
-                self._add(name[0], "argument", number, name.start(), line)
+                self._add(name[1], "argument", number, name.start(1), line)
             if kind == "kernel":
                 self._add("t", "argument", number, at, line)  # The cycle of a call.
         loop = _NAME.match(line, at) if kind == "for" else None

@@ -28,7 +28,7 @@ from tests.isa.assembly.test_contracts import changed, said
          ".in, .out and .uses stand at the kernel's head, with .let among them at most"),
         ("@arrives z", ".uses VXM_0\n@arrives z", "216:18: .uses outside a kernel's head | "
          "it belongs at the head of a .kernel, above what the kernel does"),
-        (".kernel relu(n)", ".kernel scale(n)", "210:9: kernel scale is defined already | .kernel name(a, b)"),
+        (".kernel relu(n)", ".kernel scale(n)", "210:9: kernel scale is defined already | .kernel name(a, b=1)"),
         (".kernel relu(n)", ".kernel none()\n.end\n.kernel relu(n)", "216:9: kernel none has no contract | "
          "say what it consumes, produces and uses, or make it a .macro"),
         ("b: @12 relu", "b: @12 rely", "209:17: no kernel 'rely' | did you mean relu?"),
