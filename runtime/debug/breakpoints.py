@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
@@ -12,9 +13,18 @@ from emulator.reference_units import StepError
 from isa.errors import UsageError
 from isa.instruction import BY_OPCODE
 from isa.ops.mem import Gather, Read, Scatter, Write, superlane_addresses
+from isa.ops.mxm import Accumulate
 from runtime.debug.names import Names
-from runtime.debug.places import AluPlace, Place, StreamPlace, TensorPlace, WordPlace
+from runtime.debug.places import (
+    AluPlace,
+    MatrixPlace,
+    Place,
+    TensorPlace,
+    WordPlace,
+)
 from runtime.debug.values import BAD_COMMAND, Lanes, Predicate, Type
+
+ROW: Final = [o.name for o in Accumulate.operands].index("row")
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,9 @@ class AddressBreak(Breakpoint):
 
 @dataclass(frozen=True)
 class ValueBreak(Breakpoint):
-    """When a value comes to a place, a word is written, an ALU finishes, and some chosen lane meets the condition."""
+    """When a value comes to a place, a word is written, an ALU finishes, an accumulator row has been added to, and some chosen
+    lane meets the condition.
+    """
 
     place: Place
     type: Type | None
@@ -104,19 +116,30 @@ class ValueBreak(Breakpoint):
     predicate: Predicate | None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.place, StreamPlace | WordPlace | TensorPlace | AluPlace):
-            message = f"{self.place.text} is nothing to wait for"
-            hint = "a stream at a unit, a word, a tensor's elements or an ALU"
+        place = self.place
+        if isinstance(place, MatrixPlace) and place.part != "acc":
+            message = f"{place.text} is nothing to wait for"
+            hint = "a stream at a unit, a word, a tensor's elements, an ALU or an accumulator row"
             raise UsageError(BAD_COMMAND, message, hint=hint)
 
     def hits(self, run: ReferenceInterpreter, names: Names) -> list[int]:
+        place = self.place
+        if isinstance(place, MatrixPlace) and not self._added(place, run.cycle - 1, names):
+            return []
         return [0] if self._holds(run) else []
+
+    def _added(self, place: MatrixPlace, cycle: int, names: Names) -> bool:
+        """Whether a dispatch of a cycle adds to the row."""
+        for _, _, _, first, count, interval, stride, args in names.accumulations(place.plane):
+            step, rest = divmod(cycle - first, interval)
+            if not rest and 0 <= step < count and args[ROW] + step * stride == place.index:
+                return True
+        return False
 
     def _holds(self, run: ReferenceInterpreter) -> bool:
         place, kind = self.place, self.type
         if kind is None:
-            assert isinstance(place, AluPlace)
-            return place.result(run) is not None
+            return not isinstance(place, AluPlace) or place.result(run) is not None
         if isinstance(place, WordPlace | TensorPlace) and not self._written(run):
             return False
         found = place.read(run, kind.planes)

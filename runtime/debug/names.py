@@ -16,6 +16,7 @@ from isa.assembly.syntax import instruction_text
 from isa.errors import UsageError
 from isa.instruction import BY_OPCODE
 from isa.machine import Machine
+from isa.ops.mxm import Accumulate
 from isa.program import PortTensor, Program
 from runtime.debug.places import (
     MATRIX,
@@ -62,6 +63,18 @@ class Names:
         """The program's bursts as tuples."""
         rows: list[Any] = self.program.bursts.tolist()
         return rows
+
+    @cached_property
+    def _accumulations(self) -> dict[int, list[Any]]:
+        found: dict[int, list[Any]] = {}
+        for row in self.bursts:
+            if row[1] == Accumulate.opcode:
+                found.setdefault((row[0] - self.machine.mxm_queue) // 3, []).append(row)
+        return found
+
+    def accumulations(self, plane: int) -> list[Any]:
+        """The bursts, as in ``bursts``, that add to accumulators of a plane."""
+        return self._accumulations.get(plane, [])
 
     @cached_property
     def lines(self) -> list[str]:

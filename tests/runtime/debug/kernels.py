@@ -6,7 +6,7 @@ takes 5 cycles, a write 1, an ALU 3; ``stagger`` is 4.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,29 @@ MULTIPLY = """.chip tiny
 """
 """Column 0 has eight 2s, column 1 eight 3s, the activation eight 1s. MEM_E11's words pass the MXM from cycle 7 on, MEM_E10's in
 cycle 10; 22 cycles later the sums 16 and 24 are made, 8 later they are on W0 .. W3, and in cycle 42 they pass MEM_E11."""
+
+SUMS: Final = """.chip tiny
+.segment MEM_E11, 0, x1, 0
+.segment MEM_E10, 0, x1, 1
+.segment MEM_E9, 0, x2, 2
+.segment MEM_E8, 0, x2, 4
+.fill 0
+.fill 60
+.fill 0 x2
+.fill 60
+.fill 124
+@1 MEM_E11: read 0, E0
+@0 MEM_E10: read 0, E1
+@8 MXM_E0.weights: lw f16, E0, 1, 0, 0
+@9 MXM_E0.weights: iw f16, 0, 1
+@2 MEM_E9: read 0, E2 x2 +1
+@1 MEM_E8: read 0, E3 x2 +1
+@11 MXM_E0.activations: abc f16, E2, 0, 8 x2
+@33 MXM_E0.accumulate: acc f16, 5, start, W0
+@34 MXM_E0.accumulate: acc f16, 5, W0
+"""
+"""Eight ones (byte 60 above byte 0) times eight ones, then eight infinities (124 above 0): row 5 is 8 from cycle 34 on, infinite
+from 35 on. Its other lanes, of no weights, are 0. Nothing is emitted."""
 
 
 def session(text: str, inputs: dict[str, Any] | None = None) -> Session:
