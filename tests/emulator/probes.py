@@ -1,9 +1,10 @@
-"""What is on the streams, seen in a JIT that has none: writes added to a program, to memory that the chip does not have.
+"""What is on the streams and in the accumulators, seen in a JIT that shows neither: writes added to a program, to memory that
+the chip does not have.
 
 The JIT resolves streams away when it loads a program: there is nothing to look at. But a ``write`` makes a value on a
 stream visible. Probes are writes, to words behind those of the chip, that break the rules of ports and so could stand in no
 verified program; the JIT does not look at ports. The reference interpreter runs the program as it is, and says what
-stands in its stream registers.
+stands in its stream registers and in its accumulators. Accumulators are emitted behind the program's end, to be seen.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from emulator.reference import ReferenceInterpreter
+from isa.instruction import DType, Source, SourceKind
 from isa.machine import Fact, Machine
 from isa.ops.mem import Write
+from isa.ops.mxm import Accumulate, Activate, InstallWeights, LoadWeights
+from isa.ops.vxm import Mov
 from isa.program import BurstList, Program, sort_bursts
 from tests.emulator.random_board import effects_of
 
@@ -100,12 +104,71 @@ def taps(program: Program, before: int) -> list[Probe]:
     return found
 
 
+@dataclass(frozen=True)
+class Sum:
+    """An accumulator row of a plane as it stands after a run, started as a type: ``[4, lanes]`` bytes."""
+
+    plane: int
+    row: int
+    dtype: DType
+    data: Bytes
+
+
+def sums(run: ReferenceInterpreter) -> list[Sum]:
+    """Every accumulator row that a run has started, emitted or not: by plane, type and row."""
+    found = []
+    for number, plane in enumerate(run.matrix.planes):
+        for row, dtype in plane.started.items():
+            words = np.ascontiguousarray(plane.state.accumulators[row])
+            found.append(Sum(number, row, dtype, words.view(np.uint8).reshape(-1, 4).T.copy()))
+    return sorted(found, key=lambda s: (s.plane, s.dtype, s.row))
+
+
+def emitting(machine: Machine, rows: list[Sum], start: int) -> tuple[BurstList, list[Probe]]:
+    """Bursts that from cycle ``start`` on emit accumulator rows as they are, and a probe of each of their byte planes in turn.
+
+    Each row is added to once more: -0 times +0, which leaves every sum as it is (for int8 0 times 0). A plane's rows of one
+    type have one column of weights for it, all of them zero, and the vector unit makes both operands.
+    """
+    bursts, probes = BurstList(), []
+    for plane, dtype in sorted({(s.plane, s.dtype) for s in rows}):
+        own = [s.row for s in rows if (s.plane, s.dtype) == (plane, dtype)]
+        queue = machine.mxm_queue + 3 * plane
+        here, outward = machine.queue_positions[queue], 0
+        inward = machine.streams
+        if here < machine.vxm_position:
+            outward, inward = inward, outward
+        away = abs(here - machine.vxm_position) * machine["streams.hop"]
+        loaded = start + machine.timing("vxm_alu") + away
+        installed = loaded + machine.timing("mxm_load")
+        sent = installed + machine.timing("mxm_install")
+        source = Source(SourceKind.IMMEDIATE).pack()
+        sides = {"east": 1} if outward == 0 else {"west": 1}
+        bursts.add(machine.vxm_queue, start, Mov(dtype, source, 0, **sides))
+        bursts.add(queue, loaded, LoadWeights(dtype, outward, 1, 0, 0))
+        bursts.add(queue, installed, InstallWeights(dtype, 0, 1))
+        zero = Mov(dtype, source, 0x8000 if dtype is DType.F16 else 0, **sides)
+        bursts.add(machine.vxm_queue, start + sent - loaded, zero, len(own))
+        send = Activate(dtype, outward, 0, machine["mxm.window"])
+        bursts.add(queue + 1, sent, send, len(own))
+        slice_ = machine.mem_queue("E" if outward == 0 else "W", machine.slices - 1)
+        flight = abs(here - machine.queue_positions[slice_]) * machine["streams.hop"]
+        for k, row in enumerate(own):
+            at = sent + k + machine["mxm.array_latency"]
+            bursts.add(queue + 2, at, Accumulate(dtype, row, 0, 1, inward))
+            seen = at + machine.timing("mxm_accumulate") + flight
+            probes += [Probe(slice_, inward + p, seen) for p in range(4)]
+        start = probes[-1].cycle + 1
+    return bursts, probes
+
+
 @dataclass
 class Probed:
-    """A program with probes, for the JIT, and where each probe's values come to lie."""
+    """A program with probes, for the JIT, and where each probe's values come to lie; ``more`` are bursts that it has besides."""
 
     program: Program
     probes: list[Probe]
+    more: BurstList = field(default_factory=BurstList)
     addresses: list[int] = field(default_factory=list)
     whole: Program = field(init=False)
 
@@ -113,7 +176,7 @@ class Probed:
         m = self.program.machine
         bursts = BurstList()
         free: defaultdict[int, int] = defaultdict(lambda: m.words)
-        bursts.rows = list(self.program.bursts.tolist())
+        bursts.rows = [*self.program.bursts.tolist(), *self.more.rows]
         for p in self.probes:
             address = free[p.slice]
             free[p.slice] += p.count

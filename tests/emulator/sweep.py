@@ -16,7 +16,7 @@ from isa.instruction import REGISTRY, DType
 from isa.machine import load_chip
 from isa.program import Program
 from isa.verify import verify
-from tests.emulator.probes import Probe, Probed, Recorder, taps
+from tests.emulator.probes import Probe, Probed, Recorder, emitting, sums, taps
 from tests.emulator.random_programs import (
     random_inputs,
     random_program,
@@ -73,7 +73,8 @@ def differences(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> str:
 
 
 def agree(program: Program, seed: int, *, deep: bool = False) -> int:
-    """Fail unless both emulators agree in every bit of memory and outputs, on the streams at the end, and on the cycle.
+    """Fail unless both emulators agree in every bit of memory and outputs, on the streams and in the accumulators at the end, and
+    on the cycle.
 
     With ``deep``, in every value put on a stream too. The kernel runs twice: nothing of the first run shows in the second.
     Returns how many values on streams were compared.
@@ -85,8 +86,10 @@ def agree(program: Program, seed: int, *, deep: bool = False) -> int:
     expected, trace = reference.run(inputs)
     assert trace.cycles == certificate.cycles
     assert Trace.of(program, run_cycles(program)) == trace
-    left = list(reference.registers())
-    probed = Probed(program, [*reference.probes, *(p for p, _ in left)])
+    left, rows = list(reference.registers()), sums(reference)
+    after = end + 2 * program.machine.positions * program.machine["streams.hop"]
+    more, last = emitting(program.machine, rows, after)
+    probed = Probed(program, [*reference.probes, *(p for p, _ in left), *last], more)
     kernel = Kernel(probed.whole, threads=2 if seed % THREADED == 0 else 1)
     kernel.run(random_inputs(seed + 1, program))
     outputs, _ = kernel.run(inputs)
@@ -97,7 +100,8 @@ def agree(program: Program, seed: int, *, deep: bool = False) -> int:
         assert outputs[name].dtype == values.dtype
         assert outputs[name].tobytes() == values.tobytes(), f"seed {seed}: output {name}"
     seen = [[reference.seen[n, k] for k in range(p.count)] for n, p in enumerate(reference.probes)]
-    for number, passed in enumerate([*seen, *(v for _, v in left)]):
+    held = [[plane] for row in rows for plane in row.data]
+    for number, passed in enumerate([*seen, *(v for _, v in left), *held]):
         wrong = _first_difference(np.array(passed), probed.values(memory, number))
         assert wrong < 0, f"seed {seed}: {_describe(probed.probes[number], wrong)}"
     return sum(p.count for p in probed.probes)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from emulator.jit import Kernel
-from isa.instruction import REGISTRY
+from isa.assembly import assemble
+from isa.instruction import REGISTRY, DType
 from isa.verify import verify
-from tests.emulator.probes import Probed, taps
+from tests.emulator.probes import Probed, Recorder, emitting, sums, taps
 from tests.emulator.random_board import effects_of
 from tests.emulator.random_programs import random_inputs, random_program
 from tests.emulator.random_variants import mutant, varied_chip
 from tests.emulator.sweep import TINY, agree, every_key, keys, run, swept
+from tests.runtime.debug.kernels import SUMS
 
 PROGRAMS = 2000
 BLOCKS = 4
@@ -78,3 +80,25 @@ def test_a_probe_shows_another_value() -> None:
         kernel.run(inputs)
         memories.append(kernel.final_memory[:, program.machine.words :].copy())
     assert (memories[0] != memories[1]).any()
+
+
+@pytest.mark.parametrize("high", [64, 124, 126])
+def test_sums_that_are_never_emitted_are_compared(high: int) -> None:
+    """Eight ones times eight ones, then times eight of the fp16 with a high byte: 2, infinity, NaN. Only the probe emits row 5."""
+    program = assemble(SUMS.replace(".fill 124", f".fill {high}"))
+    reference = Recorder(program, [])
+    reference.run({})
+    (row,) = sums(reference)
+    assert (row.plane, row.row, row.dtype) == (2, 5, DType.F16)
+    end = verify(program).cycles
+    more, probes = emitting(program.machine, [row], end + 200)
+    probed = Probed(program, probes, more)
+    kernel = Kernel(probed.whole)
+    kernel.run({})
+    planes = np.stack([probed.values(kernel.final_memory, n)[0] for n in range(4)])
+    seen = np.ascontiguousarray(planes.T).view("<f4")[:, 0]
+    first = 8 + 8 * float(np.array([high << 8], np.uint16).view(np.float16)[0])
+    assert seen[1:].tolist() == [0.0] * 31
+    assert np.array_equal(seen[:1], [np.float32(first)], equal_nan=True)
+    assert (planes == row.data).all()
+    agree(program, 1)
