@@ -71,7 +71,7 @@ def _read_whole(path: Path) -> bytes:
             raise LimitError(
                 401, f"has {status.st_size} bytes; at most {MODEL_BYTES}", where=str(path)
             )
-        return file.read(MODEL_BYTES + 1)
+        return file.read(status.st_size + 1)  # Room for more would be taken at once.
 
 
 class DataFile:
