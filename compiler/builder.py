@@ -54,15 +54,16 @@ class Builder:
     uses: Mapping[str, int] = field(default_factory=dict)
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reserved: frozenset[str] = frozenset()
+    _numbers: dict[str, int] = field(default_factory=dict)
     _depths: dict[str, int] = field(default_factory=dict)
     _literals: dict[tuple[bytes, Shape, str], str] = field(default_factory=dict)
 
     def fresh(self, name: str) -> str:
         """`name`, or `name` with a number if a tensor has it or is to have it."""
-        found, count = name, 1
+        found = name
         while found in self.tensors or found in self.reserved:
-            count += 1
-            found = f"{name}.{count}"
+            self._numbers[name] = self._numbers.get(name, 1) + 1
+            found = f"{name}.{self._numbers[name]}"
         return found
 
     def _own(self, name: str) -> str:
@@ -228,12 +229,13 @@ class Builder:
 def _named_apart(nodes: Iterable[Node]) -> list[Node]:
     """The nodes, with a number at the names that another has."""
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     result: list[Node] = []
     for node in nodes:
-        name, count = node.name, 1
+        name = node.name
         while name in taken:
-            count += 1
-            name = f"{node.name}.{count}"
+            numbers[node.name] = numbers.get(node.name, 1) + 1
+            name = f"{node.name}.{numbers[node.name]}"
         taken.add(name)
         result.append(node if name == node.name else replace(node, name=name))
     return result
