@@ -9,7 +9,7 @@ import pytest
 
 import tspc
 
-HEAVY = ("onnx", "onnx_ir", "onnxscript", "llvmlite", "lark", "numpy")
+HEAVY = ("onnx", "onnx_ir", "onnx_shape_inference", "onnxscript", "llvmlite", "lark", "numpy")
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

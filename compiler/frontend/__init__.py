@@ -1,7 +1,7 @@
 """ONNX in, `Graph` out.
 
-The road: read and check the file, bind dimensions, import node by node with every shape static and every
-constant folded, then run the passes. Nothing of ONNX is imported before a model is.
+The road: read and check the file, bind dimensions, copy the model without its elements for the libraries, which infer
+shapes and fold constants, import node by node, then run the passes. Nothing of ONNX is imported before a model is.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from isa.errors import InputError
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
-
-    from compiler.frontend.importer import Scope
 
 
 def import_model(
@@ -53,7 +51,7 @@ def import_raw(
     source: str | os.PathLike[str] | ModelProto, dims: Mapping[str, int] | None = None
 ) -> Graph:
     """As `import_model`, before the passes: 64-bit integers, nothing fused."""
-    from compiler.frontend.importer import Importer, opset_versions
+    from compiler.frontend.isolate import Isolated
     from compiler.frontend.validate import validate
 
     folder: DataFolder | None = None
@@ -63,25 +61,34 @@ def import_raw(
     else:
         model, name = source, source.graph.name or "model"
     validate(model)
-    opsets = opset_versions(model.opset_import)
     builder = Builder(name)
-    scope: Scope = {}
-    _add_inputs(model, dims or {}, builder, scope)
-    importer = Importer(model, builder, folder)
-    importer.add_initializers(model.graph.initializer, scope)
-    importer.run(model.graph.node, scope, opsets)
-    importer.refuse()
-    return builder.finish(_outputs(model, builder, scope))
+    inputs = _inputs(model, dims or {})
+    for tensor in inputs:
+        builder.add_input(GraphInput(tensor, tensor.dtype))
+
+    isolated = Isolated(model, {t.name: t.shape for t in inputs}, folder)
+
+    # From here on with the libraries, which take a second to import.
+    from compiler.frontend.chain import run_chain
+    from compiler.frontend.importer import Importer
+
+    chained = run_chain(isolated)
+    results = Importer(builder, chained.opset_imports).run(chained.graph)
+    names = [value.name for value in model.graph.output]
+    return builder.finish(
+        GraphOutput(name, tensor, builder.dtype(tensor))
+        for name, tensor in zip(names, results, strict=True)
+    )
 
 
-def _add_inputs(model: ModelProto, dims: Mapping[str, int], builder: Builder, scope: Scope) -> None:
+def _inputs(model: ModelProto, dims: Mapping[str, int]) -> list[Tensor]:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     dtypes = {value.name: _element_type(value) for value in inputs}
-    for name, shape in bind(inputs, dims).items():
-        tensor = Tensor(name, shape, dtype_of(dtypes[name], f"input '{name}'"))
-        builder.add_input(GraphInput(tensor, tensor.dtype))
-        scope[name] = name
+    return [
+        Tensor(name, shape, dtype_of(dtypes[name], f"input '{name}'"))
+        for name, shape in bind(inputs, dims).items()
+    ]
 
 
 def _element_type(value: ValueInfoProto) -> int:
@@ -90,13 +97,3 @@ def _element_type(value: ValueInfoProto) -> int:
             114, f"input '{value.name}' is not a tensor with a known number of dimensions"
         )
     return int(value.type.tensor_type.elem_type)
-
-
-def _outputs(model: ModelProto, builder: Builder, scope: Scope) -> list[GraphOutput]:
-    outputs = []
-    for value in model.graph.output:
-        tensor = scope.get(value.name)
-        if not tensor:
-            raise InputError(108, f"output '{value.name}' is made by no node")
-        outputs.append(GraphOutput(value.name, tensor, builder.dtype(tensor)))
-    return outputs

@@ -7,7 +7,7 @@ lists every node that cannot be compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,6 @@ from compiler.builder import Builder
 from compiler.graph import Array, Attr, Constant, Shape
 from isa.errors import InputError
 
-NEWEST_OPSET = 26
 VALUE_ELEMENTS = 1 << 22
 """Largest operand that the compiler reads to decide a shape or an order."""
 
@@ -32,7 +31,8 @@ class Call:
     """One ONNX node, with operands already imported.
 
     `inputs` are tensor names in `builder` ("" = absent); `attrs` holds int, float, str, tuples of them, or
-    a `Constant` for a tensor. Results are put in `results` by output position.
+    a `Constant` for a tensor. `shapes` are the inferred ones of the results, None if they depend on an input;
+    `decided` are the operands whose elements the inference knew. Results are put in `results` by output position.
     """
 
     name: str
@@ -42,6 +42,8 @@ class Call:
     outputs: Sequence[str]
     attrs: Mapping[str, Any]
     builder: Builder
+    shapes: Sequence[Shape | None]
+    decided: Set[int]
     results: dict[int, str] = field(default_factory=dict)
 
     def has(self, index: int) -> bool:
@@ -51,6 +53,20 @@ class Call:
     def shape(self, index: int = 0) -> Shape:
         """The shape of operand `index`."""
         return self.builder.shape(self.inputs[index])
+
+    def decides(self, index: int, what: str) -> None:
+        """Require that operand `index`, if it is given, was known when shapes were inferred; `what` it decides."""
+        if self.has(index) and index not in self.decided:
+            raise UnsupportedError(f"{what} (operand {index}) depends on an input of the model")
+
+    def result(self, operand: int, what: str, index: int = 0) -> Shape:
+        """The inferred shape of result `index`; `operand`, if it is given, decides `what` of it."""
+        self.decides(operand, what)
+        shape = self.shapes[index]
+        if shape is None:
+            given = list(self.ints(operand, what)) if self.has(operand) else "by default"
+            raise UnsupportedError(f"{what} {given} does not fit {list(self.shape())}")
+        return shape
 
     def attr(self, name: str, kind: type, default: Any = None) -> Any:
         """An attribute, checked to be a `kind`; its type varies. Without a default it is required."""
@@ -125,12 +141,13 @@ Convert = Callable[[Call], None]
 
 @dataclass(frozen=True, slots=True)
 class OnnxOp:
-    """One supported ONNX operator: since which opset, and what of it is not taken."""
+    """One supported ONNX operator: since which opset, what of it is not taken, and whether it is folded or refused."""
 
     name: str
     since: int
     limits: str
     convert: Convert
+    folded: bool = False
 
 
 REGISTRY: dict[str, OnnxOp] = {}

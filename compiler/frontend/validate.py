@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from isa.errors import InputError, LimitError
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto
+    from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto
 
 NODES = 200_000
 """Most nodes of a model, functions expanded."""
@@ -16,13 +16,18 @@ NODES = 200_000
 NESTING = 64
 """Deepest nesting of functions and subgraphs."""
 
+NEWEST_OPSET = 26
+
+FunctionKey = tuple[str, str, str]
+"""Domain, name and overload of a model-local function."""
+
 
 def validate(model: ModelProto) -> None:
     """Refuse what would not end, or would mean two things.
 
     Raises:
         InputError: TSP107 a value defined twice, TSP109 functions that call each other, TSP105 sparse
-            weights.
+            weights, TSP121 an opset newer than `NEWEST_OPSET`.
         LimitError: TSP402 more than `NODES` nodes or deeper than `NESTING`.
     """
     graph = model.graph
@@ -36,7 +41,24 @@ def validate(model: ModelProto) -> None:
     _once([*names, *taken], "value")
     _once([*(tensor.name for tensor in graph.initializer), *taken], "value")
     _once([value.name for value in graph.output], "output")
+    for item in model.opset_import:
+        if not domain_of(item) and item.version > NEWEST_OPSET:
+            raise InputError(
+                121,
+                f"the model uses opset {item.version}",
+                hint=f"export it with opset {NEWEST_OPSET} or older",
+            )
     _Counter(model).check()
+
+
+def domain_of(item: NodeProto | FunctionProto | OperatorSetIdProto) -> str:
+    """The domain that `item` names; "" is the standard one under both of its names."""
+    return "" if item.domain == "ai.onnx" else item.domain
+
+
+def key_of(item: NodeProto | FunctionProto, name: str) -> FunctionKey:
+    """What a call and the function it calls have in common."""
+    return domain_of(item), name, item.overload
 
 
 def _check_text(model: ModelProto) -> None:
@@ -45,7 +67,8 @@ def _check_text(model: ModelProto) -> None:
     nodes = [*(node for function in model.functions for node in function.node)]
     texts: list[object] = [item.domain for item in model.opset_import]
     for function in model.functions:
-        texts += [function.name, function.domain, *function.input, *function.output]
+        texts += [function.name, function.domain, function.overload]
+        texts += [*function.input, *function.output]
         texts += [*function.attribute, *(item.name for item in function.attribute_proto)]
         texts += [item.domain for item in function.opset_import]
     while graphs or nodes:
@@ -57,7 +80,7 @@ def _check_text(model: ModelProto) -> None:
                 texts += [value.name, *(d.dim_param for d in value.type.tensor_type.shape.dim)]
             continue
         node = nodes.pop()
-        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        texts += [node.name, node.op_type, node.domain, node.overload, *node.input, *node.output]
         for attribute in node.attribute:
             texts += [attribute.name, attribute.ref_attr_name, attribute.t.name]
         graphs += _subgraphs(node)
@@ -80,13 +103,11 @@ class _Counter:
 
     def __init__(self, model: ModelProto) -> None:
         self.model = model
-        self.functions = {(f.domain, f.name): f for f in model.functions}
-        self.counts: dict[tuple[str, str], int] = {}
-        self.open: list[tuple[str, str]] = []
+        self.functions = {key_of(f, f.name): f for f in model.functions}
+        self.counts: dict[FunctionKey, int] = {}
+        self.open: list[FunctionKey] = []
 
     def check(self) -> None:
-        for function in self.model.functions:
-            _once([name for node in function.node for name in node.output if name], "value")
         total = self.nodes(self.model.graph.node, 0)
         if total > NODES:
             raise LimitError(
@@ -98,12 +119,12 @@ class _Counter:
             raise LimitError(402, f"functions and subgraphs nest deeper than {NESTING}")
         total = 0
         for node in nodes:
-            key = (node.domain, node.op_type)
+            key = key_of(node, node.op_type)
             total += 1 + (self.function(key) if key in self.functions else 0)
             total += sum(self.nodes(graph.node, depth + 1) for graph in _subgraphs(node))
         return total
 
-    def function(self, key: tuple[str, str]) -> int:
+    def function(self, key: FunctionKey) -> int:
         if key in self.open:
             raise InputError(109, f"function '{key[1]}' calls itself")
         if key not in self.counts:

@@ -152,6 +152,8 @@ def test_a_value_is_defined_once_and_before_its_use() -> None:
     assert "'y' is defined twice" in refused(107, twice)
     late = model([node("Neg", "z", "y"), node("Abs", "x", "z")], {"x": (2,)}, "y")
     assert "uses 'z'" in refused(108, late)
+    extra = model([node("Neg", "x", "y z")], {"x": (2,)}, "y z")
+    assert "output 'z' is made by no node" in refused(108, extra)
 
 
 def test_constants_too_large_to_hold_are_refused_without_holding_them() -> None:

@@ -125,7 +125,7 @@ def _leaky(call: Call) -> None:
     call.done("Where", [negative, scaled, x])
 
 
-@onnx_op("Dropout", limits="inference only")
+@onnx_op("Dropout", since=7, limits="inference only")
 def _dropout(call: Call) -> None:
     if call.has(2) and call.array(2, "training_mode").any():
         raise UnsupportedError("training mode")

@@ -11,17 +11,12 @@ from compiler.frontend.registry import VALUE_ELEMENTS, Call, UnsupportedError, o
 from compiler.graph import Array, DType
 
 
-@onnx_op("Slice", since=1, limits="the bounds are known at compile time")
+@onnx_op("Slice", since=10, limits="the bounds are known at compile time")
 def _slice(call: Call) -> None:
     shape = call.shape()
-    if call.opset < 10:
-        starts, ends = call.attr("starts", tuple), call.attr("ends", tuple)
-        given = call.attr("axes", tuple, tuple(range(len(starts))))
-        steps = (1,) * len(starts)
-    else:
-        starts, ends = call.ints(1, "the starts"), call.ints(2, "the ends")
-        given = call.ints(3, "the axes") if call.has(3) else tuple(range(len(starts)))
-        steps = call.ints(4, "the steps") if call.has(4) else (1,) * len(starts)
+    starts, ends = call.ints(1, "the starts"), call.ints(2, "the ends")
+    given = call.ints(3, "the axes") if call.has(3) else tuple(range(len(starts)))
+    steps = call.ints(4, "the steps") if call.has(4) else (1,) * len(starts)
     if not len(starts) == len(ends) == len(given) == len(steps) or 0 in steps:
         raise UnsupportedError("starts, ends, axes and steps do not fit each other")
     axes = [call.axis(axis, len(shape)) for axis in given]
