@@ -18,7 +18,7 @@ from typing import NamedTuple
 from emulator.lowering import planes
 from emulator.lowering.text import Function, Target, module
 from emulator.lowering.values import Lanes
-from emulator.lowering.vector import Op, lower
+from emulator.lowering.vector import COMPARES, Op, condition, lower
 from isa.instruction import DType
 
 
@@ -127,7 +127,7 @@ class _RowKernel:
         """One step of the lane loop: load, compute, store."""
         shape = self.shape
         loaded = [self._load(lane, i, p) for i, p in zip(shape.inputs, inputs, strict=True)]
-        halves = [self._compute([raw[h] for raw in loaded], spread) for h in range(self.halves)]
+        halves = self._compute(loaded, spread)
         split: dict[Source, list[str]] = {}
         for number, (output, pointer) in enumerate(zip(shape.outputs, targets, strict=True)):
             raw, size = [half[number] for half in halves], self._size(output.source)
@@ -139,22 +139,25 @@ class _RowKernel:
             part = split[output.source][output.plane]
             self.f.do(f"store <{self.step} x i8> {part}, ptr {self.f.at(pointer, lane)}, align 1")
 
-    def _compute(self, loaded: list[str], spread: dict[tuple[int, int], str]) -> list[str]:
-        """What is stored of each output, for ``v.n`` lanes."""
-        v = self.v
-        results: list[str] = []
-        exact: dict[int, str] = {}
+    def _compute(
+        self, loaded: list[list[str]], spread: dict[tuple[int, int], str]
+    ) -> list[list[str]]:
+        """What is stored of each output, for ``v.n`` lanes of each half."""
+        v, every = self.v, range(self.halves)
+        results: list[list[str]] = []
+        exact: dict[int, list[str]] = {}
+        holds: dict[int, list[str]] = {}  # comparisons, as what a select wants
 
-        def get(source: Source, width: int, read_as: DType | None) -> str:
+        def get(source: Source, width: int, read_as: DType | None) -> list[str]:
             if source.kind == "i":
                 return loaded[source.index]
             if source.kind == "m":
-                return spread[source.index, width]
+                return [spread[source.index, width]] * self.halves
             op = self.shape.operations[source.index][0]
             if not op.loose or read_as is op.result:
                 return results[source.index]
             if source.index not in exact:
-                exact[source.index] = v.canonical(results[source.index], op.result)
+                exact[source.index] = [v.canonical(r, op.result) for r in results[source.index]]
             return exact[source.index]
 
         for op, sources in self.shape.operations:
@@ -162,9 +165,18 @@ class _RowKernel:
             for number, source in enumerate(sources):
                 type_ = op.source(number)
                 operands.append(get(source, 8 * type_.planes, None if op.exact_sources else type_))
-            results.append(lower(v, op, *operands))
+            given = [[o[h] for o in operands] for h in every]
+            if op.mnemonic in COMPARES:
+                holds[len(results)] = [condition(v, op, *g) for g in given]
+            if op.mnemonic == "select" and sources[2].kind == "o" and sources[2].index in holds:
+                width = 8 * op.result.planes
+                both = zip(holds[sources[2].index], given, strict=True)
+                results.append([v.select(c, width, *g[:2]) for c, g in both])
+            else:
+                results.append([lower(v, op, *g) for g in given])
         outputs = self.shape.outputs
-        return [get(o.source, 8 * self._size(o.source), None) for o in outputs]
+        got = [get(o.source, 8 * self._size(o.source), None) for o in outputs]
+        return [[g[h] for g in got] for h in every]
 
     def _size(self, source: Source) -> int:
         if source.kind == "i":

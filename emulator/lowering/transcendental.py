@@ -13,7 +13,8 @@ LOG2E: Final = 1.44269504
 LN2_HIGH: Final = 0.693359375
 LN2_LOW: Final = -2.12194440e-4
 ROUND: Final = 12582912.0
-EXP_HIGH: Final = 88.7228394
+ROUND_BITS: Final = 0x4B400000
+EXP_HIGH: Final = 90.0
 EXP_LOW: Final = -104.0
 EXP_POLY: Final = (
     1.9875691500e-4,
@@ -40,19 +41,13 @@ def _horner(v: Lanes, x: str, coefficients: tuple[float, ...]) -> str:
     return p
 
 
-def _power_of_two(v: Lanes, n: str) -> str:
-    """``2.0**n`` by its exponent bits."""
-    shifted = v.op("shl", 32, v.op("add", 32, n, v.splat(32, 127)), v.splat(32, 23))
-    return v.f.let(f"bitcast {v.integer(32)} {shifted} to {v.floats}")
-
-
 def exp(v: Lanes, x: str) -> str:
-    """``e**x``."""
-    above, below = v.compare("ogt", x, v.real(EXP_HIGH)), v.compare("olt", x, v.real(EXP_LOW))
-    isnan = v.compare("uno", x, x)
-    clamp = v.choose(below, v.real(EXP_LOW), x)
-    clamp = v.choose(above, v.real(EXP_HIGH), clamp)
-    clamp = v.choose(isnan, v.real(0.0), clamp)
+    """``e**x``: what the definition selects is what comes out without selecting.
+
+    Clamped from ``EXP_LOW`` to ``EXP_HIGH`` the same steps end at 0 and at infinity as beyond them, and NaN passes all of them.
+    """
+    clamp = v.choose(v.compare("ogt", v.real(EXP_LOW), x), v.real(EXP_LOW), x)
+    clamp = v.choose(v.compare("olt", v.real(EXP_HIGH), clamp), v.real(EXP_HIGH), clamp)
     scaled = v.arith("fadd", v.arith("fmul", clamp, v.real(LOG2E)), v.real(ROUND))
     n = v.arith("fsub", scaled, v.real(ROUND))
     r = v.arith("fsub", clamp, v.arith("fmul", n, v.real(LN2_HIGH)))
@@ -60,13 +55,20 @@ def exp(v: Lanes, x: str) -> str:
     p = _horner(v, r, EXP_POLY)
     y = v.arith("fmul", p, v.arith("fmul", r, r))
     y = v.arith("fadd", v.arith("fadd", y, r), v.real(1.0))
-    whole = v.f.let(f"fptosi {v.floats} {n} to {v.integer(32)}")
+    whole = v.op("sub", 32, _raw(v, scaled), v.splat(32, ROUND_BITS))
     half = v.op("ashr", 32, whole, v.splat(32, 1))
     y = v.arith("fmul", y, _power_of_two(v, half))
-    y = v.arith("fmul", y, _power_of_two(v, v.op("sub", 32, whole, half)))
-    y = v.choose(below, v.real(0.0), y)
-    y = v.choose(above, v.real(float("inf")), y)
-    return v.choose(isnan, x, y)
+    return v.arith("fmul", y, _power_of_two(v, v.op("sub", 32, whole, half)))
+
+
+def _raw(v: Lanes, x: str) -> str:
+    return v.f.let(f"bitcast {v.floats} {x} to {v.integer(32)}")
+
+
+def _power_of_two(v: Lanes, n: str) -> str:
+    """``2.0**n`` by its exponent bits."""
+    shifted = v.op("shl", 32, v.op("add", 32, n, v.splat(32, 127)), v.splat(32, 23))
+    return v.f.let(f"bitcast {v.integer(32)} {shifted} to {v.floats}")
 
 
 def rsqrt(v: Lanes, x: str) -> str:

@@ -160,13 +160,16 @@ def _shift(v: Lanes, op: Op, a: str, b: str) -> str:
     return v.op("shl" if op.mnemonic == "shl" else "ashr", width, a, amount)
 
 
-def _compare(v: Lanes, op: Op, a: str, b: str) -> str:
+def condition(v: Lanes, op: Op, a: str, b: str) -> str:
+    """A comparison as i1 lanes."""
     ordered, signed = COMPARES[op.mnemonic]
     if op.dtype.is_float:
-        holds = v.compare(ordered, v.as_float(a, op.dtype), v.as_float(b, op.dtype))
-    else:
-        holds = v.f.let(f"icmp {signed} {v.integer(bits(op.dtype))} {a}, {b}")
-    return v.f.let(f"zext <{v.n} x i1> {holds} to {v.integer(8)}")
+        return v.compare(ordered, v.as_float(a, op.dtype), v.as_float(b, op.dtype))
+    return v.f.let(f"icmp {signed} {v.integer(bits(op.dtype))} {a}, {b}")
+
+
+def _compare(v: Lanes, op: Op, a: str, b: str) -> str:
+    return v.f.let(f"zext <{v.n} x i1> {condition(v, op, a, b)} to {v.integer(8)}")
 
 
 def _select(v: Lanes, op: Op, a: str, b: str, c: str) -> str:

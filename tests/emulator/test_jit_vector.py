@@ -29,7 +29,8 @@ SPECIAL = {
     DType.F16: "0 8000 1 8001 3ff 400 3c00 bc00 7bff fbff 7c00 fc00 7e00 fe00 7c01 fdff 3555 5c00 d801",
     DType.F32: "0 80000000 1 807fffff 800000 3f800000 bf800000 7f7fffff ff7fffff 7f800000 ff800000 "
     "7fc00000 ffc12345 7f800001 42b17218 c2d00000 c2cfffff 3f200000 3f1fffff 477fefff 477ff000 "
-    "33000001 38800000 387fffff 4f000000 cf000000 4effffff 43000000 c3008000",
+    "33000001 38800000 387fffff 4f000000 cf000000 4effffff 43000000 c3008000 "
+    "42b17217 42b17219 42b40000 42b40001 c2d00001 c2cffffe c2aeac50 c2ce8ed0",
 }
 """Bits: zeros, subnormals, limits, infinities, quiet and signalling NaN, and the edges of exp, tanh and conversions."""
 
@@ -132,6 +133,20 @@ def check(mnemonic: str, cache: Any) -> None:
             pytest.fail(
                 f"{mnemonic} {fields} {bits}: {found[:, r, lane]}, not {expected[:, r, lane]}"
             )
+
+
+def test_exp_where_its_results_end(tmp_path: Any) -> None:
+    """Every 509th float32 from where results are subnormal to where they are infinite, on both sides of each end."""
+    low = np.arange(0xC2A00000, 0xC2E00000, 509, np.uint32)
+    high = np.arange(0x42B00000, 0x42C00000, 509, np.uint32)
+    bits = np.concatenate([low, high])
+    rows = len(bits) // TINY.lanes
+    operands = [planes(bits[: rows * TINY.lanes].reshape(rows, TINY.lanes), 4)]
+    program = program_of(REGISTRY["exp"], {"dtype": int(DType.F32)}, operands)
+    kernel = Kernel(program, cache_dir=tmp_path)
+    kernel.run({})
+    found = kernel.final_memory[TINY.slices : TINY.slices + 4, :rows]
+    assert np.array_equal(found, declared(program, operands))
 
 
 @pytest.mark.parametrize("mnemonic", VXM)
