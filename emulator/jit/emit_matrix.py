@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from emulator.jit.activations import Activations
 from emulator.jit.constants import Constants
 from emulator.jit.effects import Ints
 from emulator.jit.emit_rows import Emitted, RowEmitter
@@ -14,9 +15,10 @@ from emulator.jit.regions import ALIGN, Region, aligned
 from emulator.jit.table import Table
 from emulator.jit.weights import Weights
 from emulator.lowering.bytes import COLUMNS, Move, MultiplyBytes
-from emulator.lowering.matrix import Multiply, activation_pitch, panel_columns
+from emulator.lowering.matrix import Multiply, panel_columns
 from emulator.lowering.packing import BLOCK, Pack
 from emulator.lowering.text import Target
+from emulator.lowering.widening import Widen
 from isa.instruction import DType
 
 
@@ -24,7 +26,7 @@ class MatrixEmitter:
     """Emits the matrix unit's kernels.
 
     ``windows`` is, for each install, the lanes ``[first, end)`` that any activation through it uses; ``uniform`` the nodes of
-    ``uniform_passes``. ``sums``, ``widened`` (a thread) and ``panels`` are the bytes that SUMS, SCRATCH and PANELS need.
+    ``uniform_passes``. ``sums`` and ``panels`` are the bytes that SUMS and PANELS need.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class MatrixEmitter:
         constants: Constants,
         moves: Moves,
         uniform: set[int],
+        activations: Activations,
     ) -> None:
         self.graph, self.places, self.rows, self.target = graph, places, rows, target
         self.windows = windows
@@ -44,7 +47,7 @@ class MatrixEmitter:
         lanes, count = graph.machine.lanes, graph.machine["mxm.acc_rows"]
         self.acc_pitch = aligned(4 * lanes + ALIGN_BYTES)
         self.sums = 2 * graph.machine["mxm.planes"] * count * self.acc_pitch
-        self.widened = aligned(4 * activation_pitch(target) * count)
+        self.activations = activations
         self.constants, self.moves, self.uniform = constants, moves, uniform
         self.panels = 0
         self._panels: dict[int, int] = {}
@@ -109,13 +112,22 @@ class MatrixEmitter:
             words += [pointer + first_lane * step, stride, step]
             table.add(MultiplyBytes(), words, node.count * lanes * weights.columns)
             return
-        layout, where = self.places.operand(node.refs)
-        sizes = [size for size, _ in layout.planes] or [2]
-        words = [node.count, lanes, columns, panel, k * wide * planes, *rest]
-        words += [Region.SCRATCH.base, self.widened]
-        for (pointer, stride), size in zip(where, sizes, strict=True):
-            words += [pointer + first_lane * size, stride]
-        table.add(Multiply(layout, self.window), words, node.count * lanes * columns // 16)
+        wide_rows = self._widened(node, table, first_lane, lanes)
+        words = [node.count, lanes, columns, panel, k * wide * planes, *rest, wide_rows]
+        table.add(Multiply(self.window), words, node.count * lanes * columns // 16)
+
+    def _widened(self, node: Node, table: Table, first_lane: int, lanes: int) -> int:
+        """Where a pass finds its activations; the first pass that takes them has them made."""
+        first, where = self.activations.first[node.id], ("wide", self.activations.number[node.id])
+        address = self.places.storage.address(where)
+        if first:
+            layout, given = self.places.operand(node.refs)
+            sizes = [size for size, _ in layout.planes] or [2]
+            words = [node.count, lanes, address]
+            for (pointer, stride), size in zip(given, sizes, strict=True):
+                words += [pointer + first_lane * size, stride]
+            table.add(Widen(layout, self.window), words, node.count * lanes)
+        return address
 
     def _move(self, node: Node, table: Table) -> None:
         """A pass that only selects bytes."""

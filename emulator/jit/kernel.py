@@ -112,7 +112,7 @@ class Kernel:
     def _allocate(self) -> None:
         """Memory for all regions, constants in place, constant weights packed."""
         prepared, machine = self._prepared, self.program.machine
-        results, sums, scratch, panels = prepared.sizes
+        results, sums, panels = prepared.sizes
         self._words = zeroed_arena(math.prod(image_shape(machine)), huge=False)
         self._words = self._words.reshape(-1, machine.lanes)
         memory = {
@@ -120,7 +120,6 @@ class Kernel:
             Region.CONSTANTS: sheltered(self.program.data),
             Region.RESULTS: zeroed_arena(results),
             Region.SUMS: zeroed_arena(sums),
-            Region.SCRATCH: zeroed_arena(scratch * self.threads),
             Region.PANELS: zeroed_arena(panels),
         }
         starts = {region: held.ctypes.data for region, held in memory.items()}

@@ -7,6 +7,7 @@ import gc
 import numpy as np
 
 from emulator.jit.accesses import Changing
+from emulator.jit.activations import Activations
 from emulator.jit.bounds import check_bounds
 from emulator.jit.constants import Constants
 from emulator.jit.effects import Ints
@@ -54,12 +55,16 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
     moves = Moves(graph, constants, changing, plain)
     for burst in moves.bursts:
         graph.size[burst] = 1
-    storage = Storage(plan, _sizes(plan, target, windows))
+    activations = Activations(plan, moves, target, plain)
+    sizes = _sizes(plan, target, windows) | activations.sizes
+    storage = Storage(plan, sizes, activations.lifetimes)
     places, kept = Places(graph, storage), Kept()
     once, table = (Table(graph.machine.lanes, kept, library) for _ in range(2))
     rows, lanes = RowEmitter(graph, places, table), LaneEmitter(graph, places, table)
     uniform = uniform_passes(graph, constant, constants.read)
-    matrix = MatrixEmitter(graph, places, rows, target, windows, constants, moves, uniform)
+    matrix = MatrixEmitter(
+        graph, places, rows, target, windows, constants, moves, uniform, activations
+    )
     for number in constant:
         if windows[number, 1] > windows[number, 0]:
             matrix.constant(number, once)
@@ -98,7 +103,7 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
         np.array(kept.words, np.int64),
         copied,
         restored,
-        (storage.size, matrix.sums, matrix.widened, matrix.panels),
+        (storage.size, matrix.sums, matrix.panels),
         run_cycles(program),
     )
     return prepared, table.shapes

@@ -27,7 +27,7 @@ class Prepared:
         tables: words of ``Region.TABLES``.
         copied: ``[n, 2]``: words of the chip's memory that hold constants from the start, and their rows of ``Program.data``.
         restored: those of them that a run changes.
-        sizes: bytes of the regions RESULTS, SUMS, SCRATCH (a thread) and PANELS.
+        sizes: bytes of the regions RESULTS, SUMS and PANELS.
         cycles: the length of a run.
     """
 
@@ -39,7 +39,7 @@ class Prepared:
     tables: Ints
     copied: Ints
     restored: Ints
-    sizes: tuple[int, int, int, int]
+    sizes: tuple[int, int, int]
     cycles: int
 
     def to_bytes(self) -> bytes:

@@ -23,11 +23,10 @@ class Region(IntEnum):
 
     CHIP = 1  # the chip's memory, [slices][words][lanes]
     CONSTANTS = 2  # rows of ``Program.data``
-    RESULTS = 3  # what one kernel leaves for another, and panels of weights that are not constant
+    RESULTS = 3  # what one kernel leaves for another; panels of weights that are not constant; widened activations
     SUMS = 4  # accumulators, a row each
-    SCRATCH = 5  # of each thread
-    PANELS = 6  # packed constant weights
-    TABLES = 7  # lane maps, columns to pack
+    PANELS = 5  # packed constant weights
+    TABLES = 6  # lane maps, columns to pack
 
     @property
     def base(self) -> int:

@@ -20,7 +20,7 @@ SLACK: Final = 256
 """Bytes behind a buffer that a vector load of its last row may touch."""
 
 Key = tuple[str, int]
-"""``("result", burst)`` or ``("panel", weights)``."""
+"""``("result", burst)``, ``("panel", weights)`` or ``("wide", number)`` of ``Activations``."""
 
 
 def zeroed_arena(size: int, huge: bool = True) -> npt.NDArray[np.uint8]:
@@ -40,12 +40,14 @@ def return_memory() -> None:
 class Storage:
     """Addresses of results and panels, for a plan. One buffer serves all, a result's place free again after its last use.
 
-    ``lifetimes`` are the first and the last position of each.
+    ``lifetimes`` are the first and the last position of each, ``others`` those of what is no node's result.
     """
 
-    def __init__(self, plan: Plan, sizes: dict[Key, int]) -> None:
+    def __init__(
+        self, plan: Plan, sizes: dict[Key, int], others: dict[Key, tuple[int, int]]
+    ) -> None:
         self.offsets: dict[Key, int] = {}
-        self.lifetimes = _lifetimes(plan)
+        self.lifetimes = _lifetimes(plan) | others
         self._top = 0
         self._free: dict[int, list[int]] = {}
         self._allocate(self.lifetimes, sizes)

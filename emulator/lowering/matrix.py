@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from emulator.lowering import planes
-from emulator.lowering.rows import Input, load, load_joined, load_plane
 from emulator.lowering.text import Function, Target
 from emulator.lowering.values import Lanes
 from isa.instruction import DType
@@ -50,10 +48,9 @@ class Multiply:
 
     Descriptor: rows; k; columns; panels (at the window's first k); bytes from panel to panel; accumulators (first row, first
     column); bytes from accumulator row to row; 1 to start from zero, 2 to leave all other columns as they are then; accumulators
-    (first row, lane 0); first column; scratch for widened activations; its bytes a part; then pointer and stride of each place of the activations.
+    (first row, lane 0); first column; activations that ``Widen`` made.
     """
 
-    activations: Input
     window: int
 
     def source(self, target: Target) -> str:
@@ -225,15 +222,13 @@ class _Multiply:
 
     def __init__(self, shape: Multiply, target: Target, f: Function) -> None:
         self.shape, self.target, self.f = shape, target, f
-        self.words = [f.word(i) for i in range(12)]
+        self.words = [f.word(i) for i in range(10)]
 
     def write(self) -> None:
         f = self.f
         rows, k, columns, panels, gap, acc, pitch, start = self.words[:8]
         started = f.let(f"icmp ne i64 {start}, 0")
-        own = f.let(f"mul i64 %part, {self.words[11]}")
-        scratch = f.let(f"inttoptr i64 {f.let(f'add i64 {self.words[10]}, {own}')} to ptr")
-        self._widen(rows, k, scratch)
+        scratch = f.pointer(10)
         self._clear(rows, columns, pitch, f.let(f"icmp eq i64 {start}, 1"))
         wide = panel_columns(self.target)
         count = f.let(f"udiv i64 {f.let(f'add i64 {columns}, {wide - 1}')}, {wide}")
@@ -270,35 +265,6 @@ class _Multiply:
             )
         return rest
 
-    def _widen(self, rows: str, k: str, scratch: str) -> None:
-        """Activations as float32 rows."""
-        f = self.f
-        v = Lanes(
-            f, next(n for n in (16, 8, 4, 2, 1) if self.shape.window % n == 0), self.target.half
-        )
-        given = self.shape.activations
-        places = [
-            (f.pointer(12 + 2 * i), f.word(13 + 2 * i)) for i in range(len(given.planes) or 1)
-        ]
-        with f.loop(0, rows) as row:
-            sources = [f.at(p, f.let(f"mul i64 {row}, {s}")) for p, s in places]
-            out = f.at(scratch, f.let(f"mul i64 {row}, {4 * activation_pitch(self.target)}"))
-            with f.loop(0, k, v.n) as lane:
-                place = f.at(out, f.let(f"mul i64 {lane}, 4"))
-                if not given.planes:
-                    wide = [(v, load(v, sources[0], lane, 2))]
-                elif v.n < planes.HALF:
-                    wide = [(v, load_joined(v, given, sources, lane))]
-                else:
-                    parts = zip(sources, given.planes, strict=True)
-                    low, high = (load_plane(v, p, lane, *where) for p, where in parts)
-                    eight = Lanes(f, v.n // 2, v.half)
-                    wide = [(eight, raw) for raw in planes.zipped(v, low, high)]
-                for number, (some, raw) in enumerate(wide):
-                    value = some.as_float(raw, DType.F16)
-                    where = f.at(place, 4 * some.n * number)
-                    f.do(f"store {some.floats} {value}, ptr {where}, align 4")
-
     def _clear(self, rows: str, columns: str, pitch: str, started: str) -> None:
         """Where accumulation starts, columns that are not installed become zero; the first part does it."""
         f = self.f
@@ -323,6 +289,8 @@ class _Multiply:
         for block in row_blocks(self.target):
             left = f.let(f"sub i64 {rows}, {done}")
             whole = f.let(f"udiv i64 {left}, {block}")
+            if block == 6:
+                whole = self._even(left, whole)
             end = f.let(f"add i64 {done}, {f.let(f'mul i64 {whole}, {block}')}")
             with f.loop(done, end, block) as row:
                 a = f.at(scratch, f.let(f"mul i64 {row}, {4 * activation_pitch(self.target)}"))
@@ -335,6 +303,14 @@ class _Multiply:
                     f"i64 {pitch}, i64 {k}, i1 {started}, i64 {valid}, i64 {ahead})"
                 )
             done = end
+
+    def _even(self, rows: str, sixes: str) -> str:
+        """Blocks of six: one less where two rows would be left over, which two blocks of four do better."""
+        f = self.f
+        two = f.let(f"icmp eq i64 {f.let(f'urem i64 {rows}, 6')}, 2")
+        some = f.let(f"icmp ne i64 {sixes}, 0")
+        less = f.let(f"zext i1 {f.let(f'and i1 {two}, {some}')} to i64")
+        return f.let(f"sub i64 {sixes}, {less}")
 
 
 def clear_outside(
