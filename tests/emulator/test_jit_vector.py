@@ -137,8 +137,8 @@ def check(mnemonic: str, cache: Any) -> None:
 
 def test_exp_where_its_results_end(tmp_path: Any) -> None:
     """Every 509th float32 from where results are subnormal to where they are infinite, on both sides of each end."""
-    low = np.arange(0xC2A00000, 0xC2E00000, 509, np.uint32)
-    high = np.arange(0x42B00000, 0x42C00000, 509, np.uint32)
+    low = np.arange(0xC2A00000, 0xC2E00000, 509, dtype=np.uint32)
+    high = np.arange(0x42B00000, 0x42C00000, 509, dtype=np.uint32)
     bits = np.concatenate([low, high])
     rows = len(bits) // TINY.lanes
     operands = [planes(bits[: rows * TINY.lanes].reshape(rows, TINY.lanes), 4)]
