@@ -34,9 +34,11 @@ class LaneEmitter:
         words = [node.count, memory, stride * self.places.lanes, limit]
         for ref in node.refs:
             words += self.places.plane(ref).words
-        if node.kind is Kind.GATHER:
-            words += self._result(node)
-        self.table.add(Indexed(node.kind is Kind.SCATTER), words)
+        if node.kind is Kind.SCATTER:  # a later row may replace what an earlier one stored
+            self.table.add(Indexed(scatter=True), words)
+            return
+        words += self._result(node)
+        self.table.add(Indexed(scatter=False), words, node.count * self.places.lanes)
 
     def exchange(self, node: Node) -> None:
         """An SXM operation."""
@@ -45,7 +47,8 @@ class LaneEmitter:
         )
         planes = [w for ref in node.refs for w in self.places.plane(ref).words]
         if isinstance(instr, PermuteOp):
-            self.table.add(Permute(), [node.count, *planes, *self._result(node)])
+            words = [node.count, *planes, *self._result(node)]
+            self.table.add(Permute(), words, node.count * self.places.lanes)
             return
         words = [node.count, self._map(instr), *planes]
         lanes = self.places.lanes
@@ -53,7 +56,7 @@ class LaneEmitter:
         for plane in range(count):
             pointer, stride, _ = self._result(node)
             words += [pointer + plane * lanes, stride, 1]
-        self.table.add(Spread(count), words)
+        self.table.add(Spread(count), words, node.count * count * lanes)
 
     def _result(self, node: Node) -> tuple[int, int, int]:
         """A one-byte result's place."""

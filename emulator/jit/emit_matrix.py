@@ -114,7 +114,8 @@ class MatrixEmitter:
             return
         wide_rows = self._widened(node, table, first_lane, lanes)
         words = [node.count, lanes, columns, panel, k * wide * planes, *rest, wide_rows]
-        table.add(Multiply(self.window), words, node.count * lanes * columns // 16)
+        work = max(node.count, LEAST_ROWS) * lanes * columns // 16
+        table.add(Multiply(self.window), words, work)
 
     def _widened(self, node: Node, table: Table, first_lane: int, lanes: int) -> int:
         """Where a pass finds its activations; the first pass that takes them has them made."""
@@ -142,7 +143,7 @@ class MatrixEmitter:
         target = self.places.result(node.burst, node.first)
         words = [node.count, table.kept.add(selected), panel, wide, target]
         words += [self.places.pitch(node.burst), weights.first, weights.columns]
-        table.add(Move(selected.shape[1]), words)
+        table.add(Move(selected.shape[1]), words, node.count * weights.columns)
 
     def _lanes(self, node: Node) -> tuple[int, int]:
         """First lane and lanes of the activations' window."""
@@ -171,6 +172,8 @@ class MatrixEmitter:
         return Pack(planes, fast), [columns, k, 0, gap, 0, wide], table
 
 
+LEAST_ROWS = 6
+"""A product of fewer rows takes about as long as one of so many: it waits for its weights."""
 ALIGN_BYTES = 256
 """Room behind an accumulator row for the last panel's columns, and to keep rows off one cache set."""
 

@@ -12,8 +12,8 @@ from emulator.jit.effects import Ints
 from emulator.jit.library import Compiled, Library, Shape
 from emulator.jit.regions import Region
 
-WORTH: Final = 1 << 14
-"""Work from which on an entry is divided among threads: a few microseconds."""
+WORTH: Final = 1 << 12
+"""Work from which on an entry is divided among threads: about half a microsecond. All wait for an entry, divided or not."""
 
 
 @dataclass

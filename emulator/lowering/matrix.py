@@ -232,7 +232,14 @@ class _Multiply:
         self._clear(rows, columns, pitch, f.let(f"icmp eq i64 {start}, 1"))
         wide = panel_columns(self.target)
         count = f.let(f"udiv i64 {f.let(f'add i64 {columns}, {wide - 1}')}, {wide}")
-        begin, end = f.share(count)
+        few = f.let(
+            f"icmp ult i64 {count}, %parts"
+        )  # then rows are shared, each against all panels
+        begin, end = self._shared(few, ("0", count), f.share(count))
+        first, rows = self._shared(few, f.share(rows), ("0", rows))
+        scratch = f.at(scratch, f.let(f"mul i64 {first}, {4 * activation_pitch(self.target)}"))
+        acc = f.let(f"add i64 {acc}, {f.let(f'mul i64 {first}, {pitch}')}")
+        rows = f.let(f"sub i64 {rows}, {first}")
         panels, acc = (f.let(f"inttoptr i64 {p} to ptr") for p in (panels, acc))
         begin = self._strips(begin, end, rows, panels, acc, scratch)
         with f.loop(begin, end) as panel:
@@ -245,6 +252,10 @@ class _Multiply:
             for condition, masked in ((full, False), (part, True)):
                 with f.when(condition):
                     self._rows(rows, masked, scratch, weights, sums, (pitch, k, started, valid))
+
+    def _shared(self, few: str, a: tuple[str, str], b: tuple[str, str]) -> list[str]:
+        """Bounds ``a`` where there are few panels, else ``b``."""
+        return [self.f.let(f"select i1 {few}, i64 {x}, i64 {y}") for x, y in zip(a, b, strict=True)]
 
     def _strips(self, begin: str, end: str, rows: str, panels: str, acc: str, scratch: str) -> str:
         """A single row against several whole panels at once; the first panel that is left over."""
