@@ -90,7 +90,8 @@ class Session:
         program: a ``Program`` or the path of a ``.lpu`` file.
         threads: how many threads a run uses; the bits of the outputs do not depend on it.
         emulator: ``jit``, or ``plain``: with every optimisation off. The bits do not depend on it either.
-        certificate: what ``isa.verify.verify`` gave for this program; without one it is verified here.
+        certificate: what ``isa.verify.verify`` gave for this program; without one it is verified here, unless the same
+            verifier accepted the same bytes before (``runtime.verified``).
 
     Raises:
         UsageError: TSP653, no such emulator.
@@ -106,7 +107,8 @@ class Session:
         certificate: Certificate | None = None,
     ) -> None:
         from emulator.jit import Kernel
-        from isa.verify import admit, verify
+        from isa.verify import admit
+        from runtime.verified import verified
 
         if emulator not in EMULATORS:
             raise UsageError(
@@ -114,7 +116,7 @@ class Session:
             )
         self.program = program if isinstance(program, Program) else load(program)
         self.certificate: Certificate = (
-            verify(self.program) if certificate is None else admit(self.program, certificate)
+            verified(self.program) if certificate is None else admit(self.program, certificate)
         )
         self._kernel = Kernel(self.program, threads=threads, plain=emulator == "plain")
 

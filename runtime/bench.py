@@ -133,9 +133,9 @@ def load_lines(found: Loading) -> list[str]:
         lines.append(
             f"load to first result, {name}: {seconds['total']:.2f} s ({steps}), peak {peak / MIB:,.0f} MiB"
         )
-    both = found.warm["verify"] + found.warm["resolve"]
+    both = found.cold["verify"] + found.warm["resolve"]
     lines.append(
-        f"verify {found.warm['verify']:.2f} s and resolve {found.warm['resolve']:.2f} s: {both:.2f} s"
+        f"verify {found.cold['verify']:.2f} s and resolve {found.warm['resolve']:.2f} s: {both:.2f} s"
     )
     return lines
 

@@ -1,8 +1,8 @@
 """From a file to a first result, in a process of its own: ``python -m runtime.bench_load PROGRAM.lpu [THREADS [EMULATOR]]``.
 
-Prints one JSON object of seconds: ``import``, ``read`` (with the hash of every section), ``verify``, ``prepare`` (compile or
-find kernels, pack weights), ``run``, and their sum ``total``; and ``resolve``: joining every read to its producer, done once
-more behind all others.
+Prints one JSON object of seconds: ``import``, ``read`` (with the hash of every section), ``verify`` (or finding the certificate
+that was kept), ``prepare`` (compile or find kernels, pack weights), ``run``, and their sum ``total``; and ``resolve``: joining
+every read to its producer, done once more behind all others.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ def timed(path: str, threads: int, emulator: str) -> dict[str, float]:
     from emulator.jit import Kernel
     from emulator.jit.effects import Effects
     from emulator.jit.join import join
-    from isa.verify import verify
     from runtime.api import load
     from runtime.feeds import random_feeds
+    from runtime.verified import verified
 
     mark("import")
     program = load(path)
     mark("read")
-    verify(program)
+    verified(program)
     mark("verify")
     kernel = Kernel(program, threads, plain=emulator == "plain")
     mark("prepare")

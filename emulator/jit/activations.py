@@ -37,7 +37,7 @@ class Activations:
         self.sizes: dict[Key, int] = {}
         self._known: dict[Hashable, int] = {}
         machine = self.graph.machine
-        self._writer = np.full((2 * machine.slices, machine.words), -1, np.int32)
+        self._writer = list(np.full((2 * machine.slices, machine.words), -1, np.int32))
         row = 4 * activation_pitch(target)
         for position, nodes in enumerate(plan.groups):
             node = nodes[0]
@@ -69,14 +69,16 @@ class Activations:
         step = c["stride"][ref.burst]
         slice_, address = c["queue"][ref.burst], c["args"][ref.burst][0] + ref.index * step
         step *= ref.step
-        writers = self._writer[slice_, address + step * np.arange(count)]
-        if (writers != writers[0]).any():
+        last = address + step * (count - 1)
+        writers = self._writer[slice_][min(address, last) : max(address, last) + 1 : abs(step) or 1]
+        number = int(writers[0])
+        if writers.tobytes() != writers[:1].tobytes() * len(writers):
             return None
-        if writers[0] < 0:
+        if number < 0:
             return slice_, address, step
-        writer = graph.nodes[writers[0]]
+        writer = graph.nodes[number]
         stride = c["stride"][writer.burst]
-        if writer.kind is Kind.SCATTER or writer.count == 1 or step % stride:
+        if writer.kind is Kind.SCATTER or writer.count == 1 or not stride or step % stride:
             return writer.id, address, step
         (given,) = writer.refs
         apart = (address - c["args"][writer.burst][0]) // stride - writer.first
@@ -87,9 +89,7 @@ class Activations:
         """Words that a write or scatter may change."""
         c, burst = self.graph.columns, node.burst
         base, stride = c["args"][burst][0] + node.first * c["stride"][burst], c["stride"][burst]
-        if node.kind is Kind.WRITE:
-            self._writer[c["queue"][burst], base + stride * np.arange(node.count)] = node.id
-            return
-        ends = base, base + stride * (node.count - 1)
-        more = c["args"][burst][1]
-        self._writer[c["queue"][burst], min(ends) : max(ends) + more + 1] = node.id
+        ends, step, more = (base, base + stride * (node.count - 1)), abs(stride) or 1, 0
+        if node.kind is Kind.SCATTER:
+            step, more = 1, c["args"][burst][1]
+        self._writer[c["queue"][burst]][min(ends) : max(ends) + more + 1 : step] = node.id

@@ -19,7 +19,6 @@ from emulator.jit.effects import Ints
 from emulator.jit.guarded import guarded, sheltered
 from emulator.jit.host import this_host
 from emulator.jit.library import Library, Shape
-from emulator.jit.prepare import prepare
 from emulator.jit.prepared import Prepared
 from emulator.jit.regions import Region, placed
 from emulator.jit.storage import return_memory, zeroed_arena
@@ -101,6 +100,8 @@ class Kernel:
             with suppress(KeyError):  # a kernel went missing
                 self._addresses = np.array(library.addresses(prepared.kernels), np.int64)
                 return prepared
+        from emulator.jit.prepare import prepare  # of no use where all is kept
+
         prepared, self.shapes = prepare(program, library, plain)
         if keep:
             return_memory()

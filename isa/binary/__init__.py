@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from isa.binary.container import Fetch, Raw, Section, dump, load
+from isa.binary.container import Fetch, Raw, Section, Told, dump, load
 from isa.binary.facts import decode_facts, encode_facts
 from isa.binary.words import QUEUE_RUN, decode, encode
 from isa.errors import InputError
@@ -22,6 +22,9 @@ from isa.machine import Machine
 from isa.program import SEGMENT, Program
 
 Bursts = npt.NDArray[np.void]
+
+PIECE = 4 << 20
+"""Bytes read at once."""
 
 __all__ = ["from_bytes", "read", "to_bytes", "write"]
 
@@ -59,9 +62,13 @@ def write(program: Program, path: str | os.PathLike[str]) -> None:
 def from_bytes(data: bytes, machine: Machine | None = None, where: str = "") -> Program:
     """Inverse of ``to_bytes``; raises ``InputError`` TSP502..TSP519, and TSP521 for a chip other than ``machine``."""
     view = np.frombuffer(data, np.uint8)
-    return _program(
-        lambda offset, size: view[offset : offset + size].copy(), len(data), machine, where
-    )
+
+    def fetch(offset: int, size: int, told: Told) -> Raw:
+        out = view[offset : offset + size].copy()
+        told(out)
+        return out
+
+    return _program(fetch, len(data), machine, where)
 
 
 def read(path: str | os.PathLike[str], machine: Machine | None = None) -> Program:
@@ -78,14 +85,15 @@ def read(path: str | os.PathLike[str], machine: Machine | None = None) -> Progra
         raise InputError(501, "not a regular file", where=where)
     with open(descriptor, "rb", buffering=0) as file:
 
-        def fetch(offset: int, size: int) -> Raw:
+        def fetch(offset: int, size: int, told: Told) -> Raw:
             out = np.empty(size, np.uint8)
             done = 0
             file.seek(offset)
             while done < size:
-                got = file.readinto(out[done:].data)
+                got = file.readinto(out[done : done + PIECE].data)
                 if not got:
                     raise InputError(502, "the file became shorter while it was read", where=where)
+                told(out[done : done + got])
                 done += got
             return out
 

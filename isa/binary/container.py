@@ -13,6 +13,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -39,8 +40,9 @@ SECTIONS: Final = {
 """Sections in file order: element type, its bytes, number of dimensions."""
 
 Raw = npt.NDArray[np.uint8]
-Fetch = Callable[[int, int], Raw]
-"""``fetch(offset, size)`` gives exactly so many bytes of the file."""
+Told = Callable[[Raw], object]
+Fetch = Callable[[int, int, Told], Raw]
+"""``fetch(offset, size, told)`` gives exactly so many bytes of the file, and tells them piece by piece as they come."""
 
 
 @cache
@@ -104,13 +106,13 @@ def load(fetch: Fetch, size: int, where: str) -> tuple[dict[str, Section], str]:
     """
     if size < 8:
         raise InputError(503, f"{size} bytes are no program", where=where)
-    (length,) = struct.unpack("<Q", fetch(0, 8).tobytes())
+    (length,) = struct.unpack("<Q", fetch(0, 8, _nobody).tobytes())
     if not 2 <= length <= HEADER_CAP:
         message = f"not a program: its header would have {length} bytes"
         raise InputError(503, message, where=where)
     if 8 + length > size:
         raise InputError(502, "the file ends within its header", where=where)
-    written = fetch(8, length).tobytes()
+    written = fetch(8, length, _nobody).tobytes()
     header = strict_json(written, "the header", where)
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
@@ -127,19 +129,30 @@ def load(fetch: Fetch, size: int, where: str) -> tuple[dict[str, Section], str]:
     sections, digests = {}, {}
     for name in SECTIONS:
         start, end = header[name]["data_offsets"]
-        raw = fetch(begin + start, end - start)
-        digests[name] = hashlib.sha256(raw.data).hexdigest()
+        raw, digests[name] = _hashed(fetch, begin + start, end - start)
         if metadata.get(f"sha256.{name}") != digests[name]:
             message = f"section {name} is damaged: its SHA-256 is another"
             raise InputError(509, message, where=where)
         pad = header.get(f"pad.{name}")
-        if pad is not None and fetch(begin + end, -end % PAGE).any():
+        if pad is not None and fetch(begin + end, -end % PAGE, _nobody).any():
             raise InputError(512, f"the gap behind section {name} is not zero", where=where)
         sections[name] = Section(shapes[name], raw, digests[name])
     abi = str(metadata.get("chip"))
     if _header(shapes, digests, abi) != written:
         raise InputError(519, "the header is not the one of its sections", where=where)
     return sections, abi
+
+
+def _nobody(_piece: Raw) -> None:
+    pass
+
+
+def _hashed(fetch: Fetch, offset: int, size: int) -> tuple[Raw, str]:
+    """Bytes of a file and their SHA-256 (hex), which is computed while the next piece is read."""
+    found = hashlib.sha256()
+    with ThreadPoolExecutor(1, "tspc-hash") as worker:
+        raw = fetch(offset, size, lambda piece: worker.submit(found.update, piece.data))
+    return raw, found.hexdigest()
 
 
 def _shape(header: dict[str, Any], name: str, where: str) -> tuple[int, ...]:
