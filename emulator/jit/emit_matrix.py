@@ -15,7 +15,7 @@ from emulator.jit.regions import ALIGN, Region, aligned
 from emulator.jit.table import Table
 from emulator.jit.weights import Weights
 from emulator.lowering.bytes import COLUMNS, Move, MultiplyBytes
-from emulator.lowering.matrix import Multiply, panel_columns
+from emulator.lowering.matrix import ZEROS, Multiply, panel_columns
 from emulator.lowering.packing import BLOCK, Pack
 from emulator.lowering.text import Target
 from emulator.lowering.widening import Widen
@@ -40,6 +40,7 @@ class MatrixEmitter:
         moves: Moves,
         uniform: set[int],
         activations: Activations,
+        plain: bool,
     ) -> None:
         self.graph, self.places, self.rows, self.target = graph, places, rows, target
         self.windows = windows
@@ -48,6 +49,7 @@ class MatrixEmitter:
         self.acc_pitch = aligned(4 * lanes + ALIGN_BYTES)
         self.sums = 2 * graph.machine["mxm.planes"] * count * self.acc_pitch
         self.activations = activations
+        self.skips = not plain and Pack.can_be_fast(target, self.window)
         self.constants, self.moves, self.uniform = constants, moves, uniform
         self.panels = 0
         self._panels: dict[int, int] = {}
@@ -59,7 +61,7 @@ class MatrixEmitter:
         given = self.places.planes(weights.burst, weights.part, weights.index)
         shape, words, pointers = self._packing(number, *given)
         words[4] = table.kept.add(pointers)
-        words[2] = target
+        words[2], words[6] = target, target + self._told(number)
         table.add(shape, words, words[0] * words[1])
 
     def constant(self, number: int, table: Table) -> None:
@@ -71,6 +73,7 @@ class MatrixEmitter:
         if key not in self._shared:
             self._shared[key] = Region.PANELS.base + self.panels
             words[2], words[4] = self._shared[key], table.kept.add(pointers)
+            words[6] = words[2] + self._told(number)
             self.panels += aligned(panel_size(weights, self.windows[number], self.target) + ALIGN)
             table.add(shape, words, words[0] * words[1])
         self._panels[number] = self._shared[key]
@@ -114,8 +117,13 @@ class MatrixEmitter:
             return
         wide_rows = self._widened(node, table, first_lane, lanes)
         words = [node.count, lanes, columns, panel, k * wide * planes, *rest, wide_rows]
+        words += [self._panel(node.weights) + self._told(node.weights), first_lane - low]
         work = max(node.count, LEAST_ROWS) * lanes * columns // 16
-        table.add(Multiply(self.window), words, work)
+        table.add(Multiply(self.window, self.skips), words, work)
+
+    def _told(self, number: int) -> int:
+        """Bytes from the start of packed fp16 weights to what is told of their zeros."""
+        return packed_size(self.graph.weights[number], self.windows[number], self.target)
 
     def _widened(self, node: Node, table: Table, first_lane: int, lanes: int) -> int:
         """Where a pass finds its activations; the first pass that takes them has them made."""
@@ -169,7 +177,7 @@ class MatrixEmitter:
         table[: weights.columns, :, 1] = steps
         gap = k * wide * planes
         assert columns % BLOCK == 0 or not fast
-        return Pack(planes, fast), [columns, k, 0, gap, 0, wide], table
+        return Pack(planes, fast), [columns, k, 0, gap, 0, wide, 0], table
 
 
 LEAST_ROWS = 6
@@ -186,7 +194,13 @@ def panel_width(weights: Weights, target: Target) -> int:
 
 
 def panel_size(weights: Weights, window: Ints, target: Target) -> int:
-    """Bytes of packed weights of which the lanes ``[window[0], window[1])`` are used."""
+    """Bytes of packed weights of which the lanes ``[window[0], window[1])`` are used, and of what is told of their zeros."""
+    told = 16 * -(-weights.columns // panel_width(weights, target)) * panel_width(weights, target)
+    return packed_size(weights, window, target) + told // ZEROS
+
+
+def packed_size(weights: Weights, window: Ints, target: Target) -> int:
+    """The same without that."""
     wide = panel_width(weights, target)
     k = int(window[1] - window[0])
     return -(-weights.columns // wide) * wide * k * weights.dtype.planes

@@ -63,7 +63,7 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
     rows, lanes = RowEmitter(graph, places, table), LaneEmitter(graph, places, table)
     uniform = uniform_passes(graph, constant, constants.read)
     matrix = MatrixEmitter(
-        graph, places, rows, target, windows, constants, moves, uniform, activations
+        graph, places, rows, target, windows, constants, moves, uniform, activations, plain
     )
     for number in constant:
         if windows[number, 1] > windows[number, 0]:

@@ -20,6 +20,8 @@ VECTORS: Final = 2
 PAD: Final = 16
 """Floats between rows of widened activations beyond their lanes: keeps rows off one cache set."""
 ALIGN: Final = 16
+ZEROS: Final = 16
+"""Columns, and steps of k, of which ``Pack`` tells whether they are zeros."""
 LINE: Final = 64
 AHEAD: Final = 4
 """Bytes of the next panel that a tile asks for a step of k: eleven tiles ask for all of it."""
@@ -35,6 +37,11 @@ def activation_pitch(target: Target) -> int:
     return -(-target.lanes // ALIGN) * ALIGN + PAD
 
 
+def flag_place(target: Target) -> int:
+    """Which float of a row of widened activations tells whether they are finite."""
+    return activation_pitch(target) - PAD
+
+
 def row_blocks(target: Target) -> tuple[int, ...]:
     """Numbers of rows a tile takes at once, largest first: as many as accumulators fit in registers."""
     return (
@@ -48,10 +55,15 @@ class Multiply:
 
     Descriptor: rows; k; columns; panels (at the window's first k); bytes from panel to panel; accumulators (first row, first
     column); bytes from accumulator row to row; 1 to start from zero, 2 to leave all other columns as they are then; accumulators
-    (first row, lane 0); first column; activations that ``Widen`` made.
+    (first row, lane 0); first column; activations that ``Widen`` made; and where ``skips``: what ``Pack`` told of the weights'
+    zeros; k before the window in the panels.
+
+    With ``skips``, sums that start from zero leave out zeros before the first and behind the last other weight of a panel,
+    where all activations are finite: such a product is a zero, and a sum that began as +0 never is -0, so adding it changes nothing.
     """
 
     window: int
+    skips: bool = False
 
     def source(self, target: Target) -> str:
         """The kernel's module."""
@@ -242,8 +254,13 @@ class _Multiply:
         rows = f.let(f"sub i64 {rows}, {first}")
         panels, acc = (f.let(f"inttoptr i64 {p} to ptr") for p in (panels, acc))
         begin = self._strips(begin, end, rows, panels, acc, scratch)
+        exact = self._exact(rows, scratch, started) if self.shape.skips else ""
         with f.loop(begin, end) as panel:
             weights = f.at(panels, f.let(f"mul i64 {panel}, {gap}"))
+            if exact:
+                low, k = self._between_zeros(panel, k, exact)
+                weights = f.at(weights, f.let(f"mul i64 {low}, {2 * wide}"))
+                scratch = f.at(scratch, f.let(f"mul i64 {low}, 4"))
             first = f.let(f"mul i64 {panel}, {wide}")
             sums = f.at(acc, f.let(f"mul i64 {first}, 4"))
             valid = f.let(f"sub i64 {columns}, {first}")
@@ -252,6 +269,41 @@ class _Multiply:
             for condition, masked in ((full, False), (part, True)):
                 with f.when(condition):
                     self._rows(rows, masked, scratch, weights, sums, (pitch, k, started, valid))
+
+    def _exact(self, rows: str, scratch: str, started: str) -> str:
+        """i1: whether zeros may be left out."""
+        f = self.f
+        odd = f.slot("i32")
+        f.do(f"store i32 1, ptr {odd}")
+        with f.when(started):
+            flags = f.at(scratch, 4 * flag_place(self.target))
+            with f.fold(0, rows, "i32", "0") as fold:
+                pitch = 4 * activation_pitch(self.target)
+                place = f.at(flags, f.let(f"mul i64 {fold.index}, {pitch}"))
+                fold.value = f.let(f"or i32 {fold.value}, {f.let(f'load i32, ptr {place}')}")
+            f.do(f"store i32 {fold.value}, ptr {odd}")
+        return f.let(f"icmp eq i32 {f.let(f'load i32, ptr {odd}')}, 0")
+
+    def _between_zeros(self, panel: str, k: str, exact: str) -> tuple[str, str]:
+        """First k of a panel and how many: those between its zeros, a block at least; all where that is not exact."""
+        f, each = self.f, panel_columns(self.target) // ZEROS
+        told = f.at(f.pointer(11), f.let(f"mul i64 {panel}, {16 * each}"))
+        ends = [(f.word(2 * i, told), f.word(2 * i + 1, told)) for i in range(each)]
+        low, high = ends[0]
+        for first, last in ends[1:]:
+            low = f.minimum(low, first)
+            high = f.call("i64", "llvm.smax.i64", ("i64", high), ("i64", last))
+        before = f.word(12)
+        low, high = (f.let(f"sub i64 {end}, {before}") for end in (low, high))
+        low = f.minimum(low, f.let(f"sub i64 {k}, {ZEROS}"))
+        low = f.call("i64", "llvm.smax.i64", ("i64", low), ("i64", "0"))
+        least = f.let(f"add i64 {low}, {ZEROS}")
+        high = f.call("i64", "llvm.smax.i64", ("i64", f.minimum(high, k)), ("i64", least))
+        count = f.let(f"sub i64 {high}, {low}")
+        return (
+            f.let(f"select i1 {exact}, i64 {low}, i64 0"),
+            f.let(f"select i1 {exact}, i64 {count}, i64 {k}"),
+        )
 
     def _shared(self, few: str, a: tuple[str, str], b: tuple[str, str]) -> list[str]:
         """Bounds ``a`` where there are few panels, else ``b``."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from emulator.lowering.matrix import panel_columns
 from emulator.lowering.text import Function, Target, module
 from emulator.lowering.values import Lanes
+from isa.instruction import DType
 
 BLOCK = 16
 """Columns and lanes transposed at once."""
@@ -20,10 +21,11 @@ BLOCK = 16
 class Pack:
     """Packs weights of ``planes`` bytes into panels: of ``panel_columns`` for fp16, one of all columns for int8.
 
-    ``fast`` takes blocks of 16 x 16 and needs lanes one byte apart and k a multiple of 16.
+    ``fast`` takes blocks of 16 x 16 and needs lanes one byte apart and k a multiple of 16. Of fp16 weights it also tells between
+    which k those of each 16 columns are not all zeros: the first, and the one behind the last; it tells 0 and k where it is not fast.
 
     Descriptor: columns, padded to whole blocks (fp16 not fast: to whole panels); k; destination; bytes from panel to panel;
-    table; columns of a panel.
+    table; columns of a panel; of fp16, where to put two words for each 16 columns.
     """
 
     planes: int
@@ -44,6 +46,9 @@ class Pack:
         """One element at a time, whatever the layout."""
         columns, k, _, gap, _, wide = (f.word(i) for i in range(6))
         to, table = f.pointer(2), f.pointer(4)
+        if self.planes == DType.F16.planes:
+            with f.loop(*f.share(f.let(f"udiv i64 {columns}, {BLOCK}"))) as block:
+                self._tell(f, block, "0", k)
         begin, end = f.share(columns)
         with f.loop(begin, end) as column:
             entry = f.at(table, f.let(f"mul i64 {column}, {16 * self.planes}"))
@@ -66,6 +71,7 @@ class Pack:
         columns, k, _, gap, _, wide = (f.word(i) for i in range(6))
         to, table = f.pointer(2), f.pointer(4)
         v, width = Lanes(f, BLOCK), 8 * self.planes
+        first, last = (f.slot("i64") for _ in range(2))
         begin, end = f.share(columns, BLOCK)
         with f.loop(begin, end, BLOCK) as column:
             entry = f.at(table, f.let(f"mul i64 {column}, {16 * self.planes}"))
@@ -79,14 +85,38 @@ class Pack:
             line = f.at(to, f.let(f"mul i64 {panel}, {gap}"))
             line = f.at(line, f.let(f"mul i64 {inside}, {self.planes}"))
             pitch = f.let(f"mul i64 {wide}, {self.planes}")
+            f.do(f"store i64 {k}, ptr {first}")
+            f.do(f"store i64 0, ptr {last}")
             with f.loop(0, k, BLOCK) as lane:
                 rows = [
                     self._row(v, sources[c * self.planes : (c + 1) * self.planes], lane)
                     for c in range(BLOCK)
                 ]
+                if width == 16:
+                    with f.when(self._any(v, rows)):
+                        low = f.minimum(f.let(f"load i64, ptr {first}"), lane)
+                        f.do(f"store i64 {low}, ptr {first}")
+                        f.do(f"store i64 {f.let(f'add i64 {lane}, {BLOCK}')}, ptr {last}")
                 for i, row in enumerate(_transposed(f, rows, width)):
                     place = f.at(line, f.let(f"mul i64 {f.let(f'add i64 {lane}, {i}')}, {pitch}"))
                     f.do(f"store {v.integer(width)} {row}, ptr {place}, align 1")
+            if width == 16:
+                ends = (f.let(f"load i64, ptr {place}") for place in (first, last))
+                self._tell(f, f.let(f"udiv i64 {column}, {BLOCK}"), *ends)
+
+    def _tell(self, f: Function, block: str, first: str, last: str) -> None:
+        """The k between which 16 columns are not all zeros."""
+        where = f.at(f.pointer(6), f.let(f"mul i64 {block}, 16"))
+        f.do(f"store i64 {first}, ptr {where}")
+        f.do(f"store i64 {last}, ptr {f.at(where, 8)}")
+
+    def _any(self, v: Lanes, rows: list[str]) -> str:
+        """i1: whether any float16 is other than zero, of either sign."""
+        while len(rows) > 1:
+            rows = [v.op("or", 16, a, b) for a, b in zip(rows[::2], rows[1::2], strict=True)]
+        size = v.op("and", 16, rows[0], v.splat(16, 0x7FFF))
+        bits = v.f.let(f"bitcast {v.integer(16)} {size} to i{16 * BLOCK}")
+        return v.f.let(f"icmp ne i{16 * BLOCK} {bits}, 0")
 
     def _row(self, v: Lanes, sources: list[str], lane: str) -> str:
         """16 lanes of one column."""

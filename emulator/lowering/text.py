@@ -102,10 +102,12 @@ class Function:
         return self.let(f"load ptr, ptr {where}")
 
     @contextmanager
-    def fold(self, start: str | int, stop: str | int, type_: str, seed: str) -> Iterator[Fold]:
+    def fold(
+        self, start: str | int, stop: str | int, type_: str, seed: str, step: int = 1
+    ) -> Iterator[Fold]:
         """A counted loop that carries a value: set ``value`` in its body; behind it, it holds the last one."""
         before, position = self.block, 0
-        with self.loop(start, stop) as index:
+        with self.loop(start, stop, step) as index:
             carried = f"%f{index[1:]}"
             head = self.lines.index(f"{index[2:]}:")
             position = head + 2
