@@ -28,7 +28,8 @@ def verified(program: Program) -> Certificate:
     key = f"{found}\0{code()}"
     kept = store.get(key, "certificate")
     if kept is not None:
-        return Certificate(*json.loads(kept), found)
+        cycles, instructions = json.loads(kept)
+        return Certificate(cycles, instructions, found)
     certificate = verify(program)
     facts = json.dumps([certificate.cycles, certificate.instructions])
     store.put(key, facts.encode(), "certificate", MOST_KEPT)

@@ -28,7 +28,7 @@ from emulator.jit import Kernel, guarded
 from emulator.reference import ReferenceInterpreter
 from isa.assembly import assemble
 from isa.binary import from_bytes, to_bytes
-from isa.binary.container import PAGE, SECTIONS, Section, dump, load
+from isa.binary.container import PAGE, SECTIONS, Raw, Section, Told, dump, load
 from isa.errors import TspcError
 from isa.instruction import BY_OPCODE
 from isa.machine import load_chip
@@ -77,7 +77,13 @@ def bases(folder: Path) -> tuple[bytes, ...]:
 def parts(data: bytes) -> tuple[dict[str, Section], str, Program]:
     """A sound file's sections, the hash of its chip, and its program."""
     view = np.frombuffer(data, np.uint8)
-    sections, abi = load(lambda offset, size: view[offset : offset + size], len(data), "")
+
+    def fetch(offset: int, size: int, told: Told) -> Raw:
+        out = view[offset : offset + size]
+        told(out)
+        return out
+
+    sections, abi = load(fetch, len(data), "")
     return sections, abi, from_bytes(data)
 
 
