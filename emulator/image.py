@@ -93,11 +93,16 @@ def write_inputs(program: Program, inputs: Mapping[str, Array], memory: Image) -
     prepared = prepare_inputs(program, inputs)
     for tensor, _ in prepared:
         for piece in tensor.pieces:
-            _words(memory, piece.slice, piece.address, piece.rows)[...] = 0
+            if not piece.splat:
+                _words(memory, piece.slice, piece.address, piece.rows)[...] = 0
     for tensor, values in prepared:
         planes = _planes(values)
         for piece in tensor.pieces:
-            _lanes(memory, piece)[...] = _part(planes, piece, tensor)
+            part = _part(planes, piece, tensor)
+            if piece.splat:
+                _fill(_lanes(memory, piece), part)
+            else:
+                _lanes(memory, piece)[...] = part
 
 
 def read_outputs(program: Program, memory: Image) -> dict[str, Array]:
@@ -192,6 +197,14 @@ def _lanes(memory: Image, piece: Piece) -> Image:
     if piece.lane < 0 or lanes.shape[1] != piece.columns:
         raise InternalError(BAD_LAYOUT, f"{piece} is outside the lanes")
     return lanes
+
+
+def _fill(words: Image, part: Image) -> None:
+    """``[rows, 1]`` bytes in all lanes ``[rows, lanes]``, eight lanes at once where that is possible."""
+    if words.shape[1] % 8 or not words.flags.c_contiguous:
+        words[...] = part
+    else:
+        words.view(np.uint64)[...] = part.astype(np.uint64) * np.uint64(0x0101010101010101)
 
 
 def _words(memory: Image, slice_: int, address: int, count: int) -> Image:
