@@ -44,6 +44,14 @@ class Constants:
         """``[..., lanes]``: what instances of MEM read bursts read before a run."""
         return self.words(*self._named(burst, index))
 
+    def table(self, slice_: int, low: int, high: int, changing: Changing) -> int | None:
+        """Address of the rows that words ``low..high`` hold in all runs, where these lie one behind the other."""
+        first, last = changing.variable[slice_, [low, high + 1]]
+        rows = self.rows(slice_, np.arange(low, high + 1))
+        if first != last or rows[0] < 0 or (np.diff(rows) != 1).any():
+            return None
+        return int(Region.CONSTANTS.base + rows[0] * self.program.machine.lanes)
+
     def pointers(self, burst: Ints, index: Ints) -> Ints:
         """Addresses of the constants that instances of MEM read bursts name."""
         rows = self.rows(*self._named(burst, index))

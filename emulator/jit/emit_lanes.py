@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from emulator.jit.accesses import Changing
+from emulator.jit.constants import Constants
 from emulator.jit.effects import Ints
 from emulator.jit.nodes import Graph, Kind, Node
 from emulator.jit.places import Places
@@ -18,10 +20,18 @@ from isa.program import decode_args
 
 
 class LaneEmitter:
-    """Emits lane kernels into a table."""
+    """Emits lane kernels into a table; with ``constants``, gathers take theirs from the program's rows."""
 
-    def __init__(self, graph: Graph, places: Places, table: Table) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        places: Places,
+        table: Table,
+        constants: Constants | None,
+        changing: Changing,
+    ) -> None:
         self.graph, self.places, self.table = graph, places, table
+        self.constants, self.changing = constants, changing
         self._tables: dict[Any, int] = {}
 
     def indexed(self, node: Node) -> None:
@@ -29,8 +39,15 @@ class LaneEmitter:
         c, burst = self.graph.columns, node.burst
         (base, limit), stride = c["args"][burst][:2], c["stride"][burst]
         first, last = (base + i * stride for i in (node.first, node.first + node.count - 1))
-        self.places.ranges.append((c["queue"][burst], min(first, last), max(first, last) + limit))
-        memory = self.places.word(c["queue"][burst], first)
+        slice_, low, high = c["queue"][burst], min(first, last), max(first, last) + limit
+        memory = self.places.word(slice_, first)
+        held = None
+        if self.constants is not None and node.kind is Kind.GATHER:
+            held = self.constants.table(slice_, low, high, self.changing)
+        if held is None:
+            self.places.ranges.append((slice_, low, high))
+        else:
+            memory = held + (first - low) * self.places.lanes
         words = [node.count, memory, stride * self.places.lanes, limit]
         for ref in node.refs:
             words += self.places.plane(ref).words

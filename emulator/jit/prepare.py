@@ -60,7 +60,8 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
     storage = Storage(plan, sizes, activations.lifetimes)
     places, kept = Places(graph, storage), Kept()
     once, table = (Table(graph.machine.lanes, kept, library) for _ in range(2))
-    rows, lanes = RowEmitter(graph, places, table), LaneEmitter(graph, places, table)
+    rows = RowEmitter(graph, places, table)
+    lanes = LaneEmitter(graph, places, table, None if plain else constants, changing)
     uniform = uniform_passes(graph, constant, constants.read)
     matrix = MatrixEmitter(
         graph, places, rows, target, windows, constants, moves, uniform, activations, plain

@@ -131,17 +131,43 @@ class Pack:
 
 
 def _transposed(f: Function, rows: list[str], width: int) -> list[str]:
-    """A square of ``len(rows)`` vectors, transposed."""
-    n = len(rows)
-    type_ = f"<{n} x i{width}>"
+    """A square of 16 vectors, transposed.
+
+    Rounds that interleave row i with row i + n / 2 transpose; none crosses the 16-byte parts of a register. Where a row takes two
+    of them, halves of the rows are transposed part by part, and parts joined in the end.
+    """
+    per = 16 * 8 // width
+    parts = len(rows) // per
+    groups = [_interleaved(f, rows[g : g + per], width, per) for g in range(0, len(rows), per)]
+    if parts == 1:
+        return groups[0]
+    type_ = f"<{len(rows)} x i{width}>"
+    out = []
+    for part in range(parts):
+        order = [part * per + i + len(rows) * g for g in range(2) for i in range(per)]
+        mask = _mask(order)
+        out += [
+            f.let(f"shufflevector {type_} {a}, {type_} {b}, {mask}")
+            for a, b in zip(*groups, strict=True)
+        ]
+    return out
+
+
+def _interleaved(f: Function, rows: list[str], width: int, per: int) -> list[str]:
+    """``per`` rows of 16 elements, each part of ``per`` of them transposed on its own."""
+    n, type_ = BLOCK, f"<{BLOCK} x i{width}>"
     masks = []
-    for half in (0, n // 2):
-        order = [half + i // 2 + (n if i % 2 else 0) for i in range(n)]
-        masks.append(f"<{n} x i32> <" + ", ".join(f"i32 {i}" for i in order) + ">")
-    for _ in range(n.bit_length() - 1):
+    for half in (0, per // 2):
+        inside = [half + i // 2 + (n if i % 2 else 0) for i in range(per)]
+        masks.append(_mask([first + i for first in range(0, n, per) for i in inside]))
+    for _ in range(per.bit_length() - 1):
         rows = [
-            f.let(f"shufflevector {type_} {rows[i]}, {type_} {rows[i + n // 2]}, {mask}")
-            for i in range(n // 2)
+            f.let(f"shufflevector {type_} {rows[i]}, {type_} {rows[i + per // 2]}, {mask}")
+            for i in range(per // 2)
             for mask in masks
         ]
     return rows
+
+
+def _mask(order: list[int]) -> str:
+    return f"<{len(order)} x i32> <" + ", ".join(f"i32 {i}" for i in order) + ">"
