@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import threading
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
 
 import numpy as np
@@ -28,14 +29,19 @@ class Walker:
         self._call = CALL(library.address(driver))
         rest = ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p)
         self._rest = rest.value or 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._owner = 0
 
     def walk(self, entries: Ints) -> None:
         """Run all entries, in order; returns when every thread is done."""
         state = np.zeros((len(entries), STATE), np.int64)
         table = entries.ctypes.data, len(entries), self.threads, state.ctypes.data, self._rest
-        others = [threading.Thread(target=self._call, args=table) for _ in range(1, self.threads)]
-        for thread in others:
-            thread.start()
+        others = [self._helpers().submit(self._call, *table) for _ in range(1, self.threads)]
         self._call(*table)
-        for thread in others:
-            thread.join()
+        wait(others)
+
+    def _helpers(self) -> ThreadPoolExecutor:
+        """The other threads: kept from walk to walk, but not beyond a fork, which leaves them behind."""
+        if self._pool is None or self._owner != os.getpid():
+            self._pool, self._owner = ThreadPoolExecutor(self.threads - 1, "tspc-run"), os.getpid()
+        return self._pool

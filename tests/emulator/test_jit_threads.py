@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +56,17 @@ def test_products_of_fewer_panels_than_threads(rows: int, columns: int, tmp_path
         kernel = Kernel(program, threads, tmp_path)
         kernel.run({})
         assert (reference.final_memory == kernel.final_memory).all(), threads
+
+
+def test_a_process_forked_after_a_run_has_threads_of_its_own(tmp_path: Path) -> None:
+    program = random_program(930, TINY)
+    inputs = random_inputs(930, program)
+    kernel = Kernel(program, 3, tmp_path)
+    kernel.run(inputs)
+    expected = kernel.final_memory.copy()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        kernel.run(inputs)
+        os._exit(0 if (kernel.final_memory == expected).all() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
