@@ -177,20 +177,26 @@ def ordered(accesses: list[Access]) -> Iterator[tuple[Access, Access]]:
     A pair is left out where a chain of others already asks for the same order.
     """
     accesses.sort(key=lambda a: (a.time, not a.write))
-    buckets: dict[tuple[int, int], list[Access]] = {}
+    written: dict[tuple[int, int], list[Access]] = {}
+    read: dict[tuple[int, int], list[Access]] = {}
     for later in accesses:
         low, high, seen = later.low, later.high, set[int]()
         for bucket in range(low >> BUCKET, (high >> BUCKET) + 1):
-            held = buckets.setdefault((later.slice, bucket), [])
-            for earlier in held:
-                if not (earlier.write or later.write) or id(earlier) in seen:
-                    continue
-                if earlier.low <= high and earlier.high >= low:
+            key = (later.slice, bucket)
+            writes = written.get(key)
+            reads = read.get(key) if later.write else None
+            for earlier in (*(writes or ()), *(reads or ())):
+                if earlier.low <= high and earlier.high >= low and id(earlier) not in seen:
                     seen.add(id(earlier))
                     yield earlier, later
-            if later.write and later.width == 1 and abs(later.stride) == 1:
-                held[:] = [a for a in held if not _replaces(later, a, bucket)]
-            held.append(later)
+            if not later.write:
+                read.setdefault(key, []).append(later)
+                continue
+            if later.width == 1 and abs(later.stride) == 1:
+                for held in (writes, reads):
+                    if held:
+                        held[:] = [a for a in held if not _replaces(later, a, bucket)]
+            written.setdefault(key, []).append(later)
 
 
 def _replaces(later: Access, earlier: Access, bucket: int) -> bool:

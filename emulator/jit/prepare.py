@@ -69,6 +69,31 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
     for number in constant:
         if windows[number, 1] > windows[number, 0]:
             matrix.constant(number, once)
+    _emit(plan, (rows, lanes, matrix), table, plain)
+    kernels: dict[Compiled, int] = {}
+    first, entries = once.numbered(kernels), table.numbered(kernels)
+    copied, restored = constants.needed(graph, places, changing)
+    prepared = Prepared(
+        tuple(kernels),
+        first,
+        np.array(once.words, np.int64),
+        entries,
+        np.array(table.words, np.int64),
+        np.array(kept.words, np.int64),
+        copied,
+        restored,
+        (storage.size, matrix.sums, matrix.panels),
+        run_cycles(program),
+    )
+    return prepared, table.shapes
+
+
+def _emit(
+    plan: Plan, emitters: tuple[RowEmitter, LaneEmitter, MatrixEmitter], table: Table, plain: bool
+) -> None:
+    """The entries of a run, group by group."""
+    rows, lanes, matrix = emitters
+    storage = matrix.places.storage
     emitted: Emitted | None = None
     for position, (nodes, divisible) in enumerate(zip(plan.groups, plan.divisible, strict=True)):
         kind = nodes[0].kind
@@ -92,22 +117,6 @@ def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared,
             elif emitted:
                 last = storage.lifetimes["result", nodes[0].burst][1]
                 emitted = emitted._replace(kept=last > position + 1)
-    kernels: dict[Compiled, int] = {}
-    first, entries = once.numbered(kernels), table.numbered(kernels)
-    copied, restored = constants.needed(graph, places, changing)
-    prepared = Prepared(
-        tuple(kernels),
-        first,
-        np.array(once.words, np.int64),
-        entries,
-        np.array(table.words, np.int64),
-        np.array(kept.words, np.int64),
-        copied,
-        restored,
-        (storage.size, matrix.sums, matrix.panels),
-        run_cycles(program),
-    )
-    return prepared, table.shapes
 
 
 def _constant_weights(graph: Graph, changing: Changing) -> list[int]:
