@@ -1,14 +1,15 @@
 """From a file to a first result, in a process of its own: ``python -m runtime.bench_load PROGRAM.lpu [THREADS [EMULATOR]]``.
 
 Prints one JSON object of seconds: ``import``, ``read`` (with the hash of every section), ``verify`` (or finding the certificate
-that was kept), ``prepare`` (compile or find kernels, pack weights), ``run``, and their sum ``total``; and ``resolve``: joining
-every read to its producer, done once more behind all others.
+that was kept), ``prepare`` (compile or find kernels, pack weights), ``run``, and their sum ``total``; ``peak_bytes`` of memory up
+to here; and ``resolve``: joining every read to its producer, done once more behind all others.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -58,8 +59,8 @@ def loading(program: Path, threads: int, emulator: str = "jit", runs: int = 3) -
 
 def _child(program: Path, threads: int, emulator: str, cache: str) -> tuple[dict[str, float], int]:
     command = ["-m", "runtime.bench_load", str(program), str(threads), emulator]
-    done = measured(command, {"XDG_CACHE_HOME": cache})
-    return json.loads(done.output), done.peak_bytes
+    seconds = json.loads(measured(command, {"XDG_CACHE_HOME": cache}).output)
+    return seconds, int(seconds.pop("peak_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def measured(
 
 
 def timed(path: str, threads: int, emulator: str) -> dict[str, float]:
-    """Seconds by step, in this process."""
+    """Seconds by step, in this process, and the most memory it has had before ``resolve``."""
     marks: list[tuple[str, float]] = [("", time.perf_counter())]
 
     def mark(step: str) -> None:
@@ -117,6 +118,7 @@ def timed(path: str, threads: int, emulator: str) -> dict[str, float]:
     mark("run")
     seconds = {step: end - start for (_, start), (step, end) in pairwise(marks)}
     seconds["total"] = sum(seconds.values())
+    seconds["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     start = time.perf_counter()
     join(Effects(program))
     seconds["resolve"] = time.perf_counter() - start
