@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -101,9 +101,17 @@ def _observed(machine: Machine, opcode: int, args: tuple[int, ...]) -> Effects:
 
 def effects(machine: Machine, opcode: int, args: Sequence[int]) -> Effects:
     """What one dispatch of an instruction reads and puts. ``args`` must have passed ``isa.fields``."""
-    operands = BY_OPCODE[opcode].operands
-    plain = (0 if o.strided else int(v) for v, o in zip(args, operands, strict=False))
-    return _observed(machine, opcode, tuple(plain))
+    plain, place = tuple(args), _strided(opcode)
+    if place >= 0:
+        plain = (*plain[:place], 0, *plain[place + 1 :])
+    return _observed(machine, opcode, plain)
+
+
+@cache
+def _strided(opcode: int) -> int:
+    """The place of the operand that a stride advances, or -1."""
+    marked = [i for i, o in enumerate(BY_OPCODE[opcode].operands) if o.strided]
+    return marked[0] if marked else -1
 
 
 def latency(machine: Machine, opcode: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -162,6 +163,11 @@ class Machine:
         sxm = [f"SXM_{h}.{i}" for h in "WE" for i in range(self["sxm.queues"])]
         c2c = [f"C2C_{h}.{i}" for h in "WE" for i in range(self["c2c.queues"])]
         return tuple(mem + vxm + mxm + sxm + c2c)
+
+    @cached_property
+    def queue_numbers(self) -> Mapping[str, int]:
+        """Each queue's number by its name."""
+        return {name: number for number, name in enumerate(self.queue_names)}
 
     @cached_property
     def queue_kinds(self) -> tuple[str, ...]:

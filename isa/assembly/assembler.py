@@ -232,13 +232,12 @@ class Assembler:
         queues.last.clear()
         return queues.rows, queues.lines
 
-    def _dispatch_quickly(self, line: str, source: Source) -> Row | None:
+    def _dispatch_quickly(self, statement: Dispatch, source: Source) -> Row | None:
         """Take a canonical dispatch, if it is right."""
-        statement = parse_fast(line)
-        if isinstance(statement, Dispatch) and all_canonical(statement):
-            with suppress(_WordError):
-                return self._queues().take(statement, source)
-        return None
+        try:
+            return self._queues().take(statement, source)
+        except _WordError:
+            return None
 
     def _dispatch(self, line: Canonical, source: Source) -> Row | None:
         """Take a canonical dispatch; errors get the author's columns."""

@@ -10,9 +10,17 @@ from isa.arrival import Arrivals
 from isa.assembly.advice import nearest
 from isa.assembly.bind import bound
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
-from isa.assembly.lines import NO_INSTRUCTION, Word
+from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
-from isa.assembly.render import WrittenError, interpolated, operand, suffix, suffix_order, whole
+from isa.assembly.render import (
+    WrittenError,
+    interpolated,
+    is_canonical,
+    operand,
+    suffix,
+    suffix_order,
+    whole,
+)
 from isa.assembly.sources import Source
 from isa.assembly.syntax import BindError, text_order
 from isa.assembly.tensors import WRONG, Tensor
@@ -34,27 +42,44 @@ class _Part(NamedTuple):
     suffixes: list[tuple[str, Word]]
 
 
-def _plain(part: _Part, mnemonic: str, time: str, positional: Sequence[str]) -> str:
-    """The canonical line."""
-    text = f"@{time} " if time else ""
-    text += f"{part.queue}: {mnemonic}"
-    if positional:
-        text += f" {', '.join(positional)}"
-    if part.results:
-        text += f" -> {', '.join([text for text, _ in part.results])}"
-    return " ".join([text, *(text for text, _ in part.suffixes)])
+_PLACES: Final = {"x": 0, "/": 1, "+": 2, "-": 2, "!": 3}
+
+
+def _plain(part: _Part, mnemonic: str, time: str, positional: Sequence[str]) -> Dispatch | None:
+    """The dispatch, its columns not known (0), if its words mean themselves and stand in their order."""
+    results = [text for text, _ in part.results]
+    if not time or mnemonic not in REGISTRY or not all(map(is_canonical, (*positional, *results))):
+        return None
+    given, last = ["", "", "", ""], -1
+    for text, _ in part.suffixes:
+        place = _PLACES.get(text[:1], -1)
+        if place <= last:
+            return None
+        given[place], last = text if place == 2 else text[1:], place
+    times, interval, stride, node = (Word(text, 0) for text in given)
+    return Dispatch(
+        Word(time, 0),
+        Word(part.queue, 0),
+        mnemonic,
+        [Word(text, 0) for text in positional],
+        [Word(text, 0) for text in results],
+        times,
+        interval,
+        stride,
+        node,
+    )
 
 
 @dataclass
 class Dispatcher:
     """Turns authors' dispatches into canonical ones.
 
-    ``take`` takes one and gives the burst, or None where it is wrong, having said so; ``quick`` does the same from a text
-    alone, if it is right and has a cycle, and says nothing.
+    ``take`` takes one and gives the burst, or None where it is wrong, having said so; ``quick`` does the same of one whose
+    words mean themselves, if it is right, and says nothing.
     """
 
     machine: Machine
-    quick: Callable[[str, Source], Row | None]
+    quick: Callable[[Dispatch, Source], Row | None]
     take: Take
     taken: list[Row]
     labels: list[Label] = field(default_factory=list)
@@ -110,7 +135,7 @@ class Dispatcher:
                 f"{describe(found)} is neither a queue nor a tensor", code=UNKNOWN
             )
             raise WrittenError(error, written.queue.column)
-        elif text not in self.machine.queue_names and (bracket or text.islower()):
+        elif text not in self.machine.queue_numbers and (bracket or text.islower()):
             known = [
                 *(n for n in names.scope.all() if isinstance(names.scope.find(n), Tensor | Unit))
             ]
@@ -210,7 +235,8 @@ class Dispatcher:
         time = ""
         if written.time.text:
             time, positional = self._time(part, written, names)
-        if row := self.quick(_plain(part, written.mnemonic.text, time, positional), source):
+        plain = _plain(part, written.mnemonic.text, time, positional)
+        if plain is not None and (row := self.quick(plain, source)):
             return row
         line = Canonical()
         if time:
@@ -256,10 +282,10 @@ class Dispatcher:
         self._seen = len(self.taken)
 
     def _subject(self, part: _Part, mnemonic: str) -> Subject | None:
-        if part.queue not in self.machine.queue_names or mnemonic not in REGISTRY:
+        queue = self.machine.queue_numbers.get(part.queue)
+        if queue is None or mnemonic not in REGISTRY:
             return None
         cls = REGISTRY[mnemonic]
-        queue = self.machine.queue_names.index(part.queue)
         if cls.unit not in ("ICU", self.machine.queue_kinds[queue]):
             return None
         positional, results = (tuple(t for t, _ in p) for p in (part.positional, part.results))

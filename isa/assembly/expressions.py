@@ -21,12 +21,15 @@ from typing import Any, Final, NamedTuple, Protocol
 WRONG: Final = 208
 MOST: Final = 1 << 63
 DEEPEST: Final = 40
+FEW_DIGITS: Final = 19
+"""So many digits may leave 64 bits."""
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.(?!\.)[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z]\w*)*)"
     r'|(?P<string>"(?:[^"\\]|\\.)*")'
     r"|(?P<op>//|<<|>>|==|!=|<=|>=|[-+*/%|&<>(),]))"
 )
+_NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class ExpressionError(Exception):
@@ -114,6 +117,7 @@ _LEVELS: Final = (
     ("+", "-"),
     ("*", "/", "//", "%"),
 )
+_BINDS: Final = {op: level for level, ops in enumerate(_LEVELS) for op in ops}
 
 
 def apply(op: str, a: Value, b: Value, offset: int = 0) -> Value:
@@ -184,13 +188,12 @@ class _Reader:
         return value
 
     def level(self, n: int) -> Value:
-        if n == len(_LEVELS):
-            return self.unary()
-        value = self.level(n + 1)
-        while self.here.kind == "op" and self.here.text in _LEVELS[n]:
-            token = self.here
+        value = self.unary()
+        token = self.tokens[self.at]
+        while token.kind == "op" and (binds := _BINDS.get(token.text, -1)) >= n:
             self.at += 1
-            value = apply(token.text, value, self.level(n + 1), token.offset)
+            value = apply(token.text, value, self.level(binds + 1), token.offset)
+            token = self.tokens[self.at]
         return value
 
     def unary(self) -> Value:
@@ -268,4 +271,8 @@ def _number(token: _Token) -> int | float:
 
 def evaluate(text: str, names: Names) -> Value:
     """The value of an expression; raises ``ExpressionError`` with the offset of what is wrong."""
+    if text.isascii() and text.isdigit() and len(text) < FEW_DIGITS:
+        return int(text)
+    if _NAME.fullmatch(text):
+        return names.value(text)
     return _Reader(text, names).whole()

@@ -114,6 +114,8 @@ def parse_fast(line: str) -> Dispatch | Directive | None:
     """
     if line.startswith(".data ") and CONSTANT.fullmatch(line, 6):
         return Directive("data", [("BASE64", Word(line[6:], 7))])
+    if line[:1] == "@" and not line[1:2].isdigit():
+        return None
     match = CANONICAL.fullmatch(line)
     if not match:
         return None

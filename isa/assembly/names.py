@@ -187,12 +187,15 @@ class Meaning:
         return self._machine()
 
     def value(self, name: str) -> Value:
+        found = self.scope.find(name)
+        if found is not None and not isinstance(found, Broken):
+            return found
+        if name == "arrives":
+            return self.call("arrives", ())
         base, _, attribute = name.partition(".")
-        found, owner = self.scope.find(name), self.scope.find(base) if attribute else None
+        owner = self.scope.find(base) if attribute else None
         if isinstance(found, Broken) or isinstance(owner, Broken):
             raise ExpressionError(f"{base} names nothing", code=SAID)
-        if found is not None:
-            return found
         if isinstance(owner, Tensor):
             return owner.attribute(attribute)
         if isinstance(owner, Contract):
@@ -207,8 +210,6 @@ class Meaning:
             return Stream(stream[1], int(stream[2]))
         if name.startswith("alu") and name[3:].isdecimal() and len(name) < 8:
             return Alu(int(name[3:]))
-        if name == "arrives":
-            return self.call("arrives", ())
         if name == "lanes":
             return self.machine.lanes
         unit = self._unit(name)
@@ -234,8 +235,8 @@ class Meaning:
         if name in ("MXM_E", "MXM_W", "SXM_E", "SXM_W"):
             inward = 0 if name[0] == "M" else 1
             return Unit(name, m.positions - 1 - inward if name[-1] == "E" else inward)
-        if name in m.queue_names:
-            return Unit(name, m.queue_positions[m.queue_names.index(name)])
+        if name in m.queue_numbers:
+            return Unit(name, m.queue_positions[m.queue_numbers[name]])
         return None
 
     def call(self, name: str, args: Sequence[Value]) -> Value:

@@ -76,6 +76,8 @@ def whole(text: str, column: int, names: Names) -> int:
 
 def interpolated(word: Word, names: Names) -> str:
     """A word with every ``{expression}`` in it replaced by its value."""
+    if "{" not in word.text:
+        return word.text
     text, out, at = word.text, "", 0
     while (start := text.find("{", at)) >= 0:
         end = find(text, start + 1, "}")
@@ -104,8 +106,10 @@ def _text_of(value: Value, column: int, units: bool = False) -> str:
 
 def operand(word: Word, names: Names) -> str:
     """An operand or result in canonical form; one that is no expression stays as it is."""
+    if is_canonical(word.text):
+        return word.text
     text = interpolated(word, names)
-    if is_canonical(text):
+    if text != word.text and is_canonical(text):
         return text
     if text == word.text and _LITERAL.fullmatch(text):
         return text

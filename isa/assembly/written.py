@@ -15,7 +15,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from isa.assembly.lines import Word
-from isa.instruction import REGISTRY
+from isa.instruction import REGISTRY, Instruction
 
 OPEN: Final = {"(": ")", "{": "}", "[": "]"}
 CLOSE: Final = frozenset(OPEN.values())
@@ -84,10 +84,44 @@ class Written(NamedTuple):
 
 
 NOTHING: Final = Word("", 0)
+_BRACED: Final = r"\{[\w.+*/%-]*\}"
+_ATOM: Final = rf"[#A-Za-z0-9_](?:[\w.+*/%~]|-(?!>)|{_BRACED})*(?<![+*/%-])"
+_ATOMS: Final = rf"{_ATOM}(?:,[ \t]*{_ATOM})*"
+_TIGHT: Final = re.compile(
+    rf"[ \t]*(?:@([\w.+*/%-]+)[ \t]+)?([A-Za-z_](?:[\w.]|{_BRACED})*):[ \t]+([a-z][a-z0-9_]*)"
+    rf"[ \t]+({_ATOMS})(?:[ \t]+->[ \t]+({_ATOMS}))?"
+    rf"((?:[ \t]+(?:x[0-9]\w*|x{_BRACED}|[/+!-](?:\w+|{_BRACED})))*)[ \t]*(?:;[^\"]*)?",
+    re.ASCII,
+)
+"""Most dispatches: no label, no quotes, no parentheses, no whitespace within an operand."""
+_EACH: Final = re.compile(r"[^\s,]+")
 
 
 def take_apart(line: str) -> Written | None:
     """A line's parts, or None where it has not the form of a dispatch."""
+    return _quick(line) or take_apart_slowly(line)
+
+
+def _quick(line: str) -> Written | None:
+    """The same for a line of the form ``_TIGHT``; None for any other."""
+    found = _TIGHT.fullmatch(line)
+    if found is None or not REGISTRY.get(found[3], Instruction).operands:
+        return None
+    time = Word(found[1], found.start(1) + 1) if found[1] else NOTHING
+    queue, mnemonic = Word(found[2], found.start(2) + 1), Word(found[3], found.start(3) + 1)
+    positional, results, suffixes = (_each(line, *found.span(i)) for i in (4, 5, 6))
+    return Written(NOTHING, time, queue, mnemonic, positional, results, suffixes)
+
+
+def _each(line: str, start: int, end: int) -> list[Word]:
+    """The parts between whitespace and commas of part of a line: none from -1 to -1."""
+    if end <= start:
+        return []
+    return [Word(m[0], m.start() + 1) for m in _EACH.finditer(line, start, end)]
+
+
+def take_apart_slowly(line: str) -> Written | None:
+    """``take_apart``, a character at a time."""
     text = code_of(line)
     label, at = NOTHING, 0
     named = _LABEL.match(text)
