@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Final
 
+import isa.verify
 from isa.program import Program
-from isa.verify import Certificate, digest, verify
+from isa.verify import Certificate, digest
 
 WORTH: Final = 4096
 """Bursts from which on a certificate is kept."""
@@ -23,14 +24,14 @@ def verified(program: Program) -> Certificate:
     from emulator.jit.kernel import code
 
     if len(program.bursts) < WORTH:
-        return verify(program)
+        return isa.verify.verify(program)
     store, found = ObjectCache(default_directory()), digest(program)
     key = f"{found}\0{code()}"
     kept = store.get(key, "certificate")
     if kept is not None:
         cycles, instructions = json.loads(kept)
         return Certificate(cycles, instructions, found)
-    certificate = verify(program)
+    certificate = isa.verify.verify(program)
     facts = json.dumps([certificate.cycles, certificate.instructions])
     store.put(key, facts.encode(), "certificate", MOST_KEPT)
     return certificate

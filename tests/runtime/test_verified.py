@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import isa.verify
 from isa.errors import VerifyError
 from isa.machine import load_chip
 from isa.ops.mem import Read
@@ -42,7 +43,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Program]:
         asked.append(given)
         return verify(given)
 
-    monkeypatch.setattr(module, "verify", spy)
+    monkeypatch.setattr(isa.verify, "verify", spy)
     return asked
 
 
