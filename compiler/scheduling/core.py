@@ -38,6 +38,8 @@ ROLE_COST = (0, 128, 256)
 """Cycles that a slice of the own role, the weights' and the other role costs."""
 BANK_COST = 64
 """Cycles that the bank costs in which what a result is computed from lies."""
+WEIGHTS_BANK = 1024
+"""Cycles that the constants' bank costs in a slice of the weights': a load wants 16 of those at once, and in no other place."""
 LOOK_AHEAD = 512
 """Cycles over which slices are compared."""
 SMALL_ROWS = 128
@@ -83,6 +85,9 @@ class Core:
         self.outer = m.slices - m.slices * OUTER // 44
         self.role = [self._role(operand) for operand in (False, True)]
         self.role_cost = [np.array(ROLE_COST)[role] for role in self.role]
+        dear = WEIGHTS_BANK if self.per > SMALL_CHIP else 0
+        self.weights_cost = np.zeros((m["mem.banks"], 2 * self.per), np.int64)
+        self.weights_cost[CONSTANT_BANK] = dear * (self.role[0] == 1)
         self.t_read, self.t_write = m.timing("mem_read"), m.timing("mem_write")
         self.t_alu = m.timing("vxm_alu")
 
@@ -282,7 +287,9 @@ class Core:
         costs, places = [], []
         for b in (bank, 1 - bank):
             ok = self.candidates(t.write, b, slices, cycles[slices], count, step)
-            costs.append(cost[ok] + (0 if b == bank else BANK_COST))
+            costs.append(
+                (cost + self.weights_cost[b][slices])[ok] + (0 if b == bank else BANK_COST)
+            )
             places += [(int(s), b) for s in slices[ok]]
         order = np.argsort(np.concatenate(costs), kind="stable")
         return [places[i] for i in order]

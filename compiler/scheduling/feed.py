@@ -115,6 +115,24 @@ class Feeder:
         self, sources: Sequence[tuple[Rows, Copy]], pair: Pair, cycle: int, step: int
     ) -> tuple[int, int]:
         """The same for rows of several copies on consecutive streams."""
+        t, h, count = self.t, pair.hemisphere, sources[0][0].count
+        move, index, spans = self.find_copies(sources, pair, cycle, step)
+        if not move:
+            direction, diagonal = self.diagonal(h, cycle)
+            for row, offset in spans:
+                t.take(row, cycle + offset, count, step)
+            halves, width = self._halves(sources, h), len(spans) // 2
+            t.take_stream(direction, halves, index, width, diagonal, count, step)
+        return move, index
+
+    def _halves(self, sources: Sequence[tuple[Rows, Copy]], hemisphere: int) -> tuple[int, ...]:
+        own = all(copy.hemisphere == hemisphere for _, copy in sources)
+        return (hemisphere,) if own else (0, 1)
+
+    def find_copies(
+        self, sources: Sequence[tuple[Rows, Copy]], pair: Pair, cycle: int, step: int
+    ) -> tuple[int, int, list[tuple[int, int]]]:
+        """How far to move until rows of several copies may be streamed; if 0, the first stream, and the ports and banks."""
         h, t, count = pair.hemisphere, self.t, sources[0][0].count
         late, spans = 0, list[tuple[int, int]]()
         for rows, copy in sources:
@@ -125,17 +143,13 @@ class Feeder:
             spans += self.core.read_spans(copy, offsets)
         move = t.first(spans, cycle + late, count, step) - cycle
         if move:
-            return move, 0
-        own = all(copy.hemisphere == h for _, copy in sources)
-        halves, width = (h,) if own else (0, 1), len(spans) // 2
+            return move, 0, spans
+        halves, width = self._halves(sources, h), len(spans) // 2
         direction, diagonal = self.diagonal(h, cycle)
         index = t.pick_stream(direction, halves, diagonal, count, step, width)
         if index is None:
-            return t.wait_stream(direction, halves, diagonal, count, step, width), 0
-        for row, offset in spans:
-            t.take(row, cycle + offset, count, step)
-        t.take_stream(direction, halves, index, width, diagonal, count, step)
-        return 0, index
+            return t.wait_stream(direction, halves, diagonal, count, step, width), 0, spans
+        return 0, index, spans
 
     def emit(
         self, job: MatrixJob, rows: Rows, feed: Feed, pair: Pair, cycle: int, step: int

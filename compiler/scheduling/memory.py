@@ -83,9 +83,9 @@ class TilePlace:
     steps: int
 
     def part(self, first: int, last: int) -> TilePlace:
-        """Some of its streams."""
-        cut = slice(first, last)
-        return TilePlace(self.slices[cut], self.banks[cut], self.addresses[cut], self.steps)
+        """Some of its steps."""
+        addresses = [address + first for address in self.addresses]
+        return TilePlace(self.slices, self.banks, addresses, last - first)
 
 
 @dataclass

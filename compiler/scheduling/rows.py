@@ -12,8 +12,6 @@ from isa.errors import InternalError
 from isa.instruction import DType
 from isa.ops.mxm import LoadWeights
 
-PROBES = 64
-
 
 class RowLoader:
     """Places the loads of a `Weights` made of rows."""
@@ -27,34 +25,46 @@ class RowLoader:
         """Place all loads one group after another; the last load's cycle."""
         cycle = pair.installed_at + 1
         for group in self._groups(weights.loads, job.dtype, pair):
-            rows = group[0].rows
-            ready = [self.feeder.ready(x.rows, pair.hemisphere, 1) for x in group]
-            cycle = max(cycle, *ready)
-            for _ in self.core.trials(cycle):
-                feeds, move = self._take(group, job.dtype, pair, cycle)
-                if feeds:
-                    break
-                cycle += move
-            else:
-                raise self.core.full("the weights", rows.buffer)
-            self._emit(job, group, feeds, pair, cycle)
-            cycle += rows.count
+            for part, at in self._parts(group, pair, cycle):
+                feeds, move = self._take(part, pair, at)
+                if move:
+                    raise InternalError(
+                        925, f"{part[0].rows} cannot be read when it was thought to"
+                    )
+                self._emit(job, part, feeds, pair, at)
+                cycle = at + part[0].rows.count
         return cycle - 1
 
     def probe(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
         """The cycle of the last load if the rows were loaded now, each group on its own."""
         cycle = pair.installed_at + 1
         for group in self._groups(weights.loads, job.dtype, pair):
-            cycle = max(cycle, *(self.feeder.ready(x.rows, pair.hemisphere, 1) for x in group))
-            for _ in range(PROBES):
-                mark = self.core.mark()
-                feeds, move = self._take(group, job.dtype, pair, cycle)
-                self.core.undo(mark)
-                if feeds:
-                    break
-                cycle += move
-            cycle += group[0].rows.count
+            part, at = self._parts(group, pair, cycle)[-1]
+            cycle = at + part[0].rows.count
         return cycle - 1
+
+    def _parts(self, group: list[Load], pair: Pair, start: int) -> list[tuple[list[Load], int]]:
+        """A group as a whole, or in halves one after the other if those are done sooner: loads, and their first cycle."""
+        whole = self._soonest(group, pair, start)
+        best, half, count = [(group, whole)], len(group) // 2, group[0].rows.count
+        if half == 0 or whole < start + count:
+            return best
+        for first, second in ((group[:half], group[half:]), (group[half:], group[:half])):
+            parts = self._parts(first, pair, start)
+            parts += self._parts(second, pair, parts[-1][1] + count)
+            if parts[-1][1] < best[-1][1]:
+                best = parts
+        return best
+
+    def _soonest(self, group: list[Load], pair: Pair, cycle: int) -> int:
+        """The first cycle from ``cycle`` on in which a group can be read."""
+        sources = [(x.rows, self._copy(x, pair)) for x in group]
+        for _ in self.core.trials(cycle):
+            move, _, _ = self.feeder.find_copies(sources, pair, cycle, 1)
+            if not move:
+                return cycle
+            cycle += move
+        raise self.core.full("the weights", group[0].rows.buffer)
 
     def _groups(self, loads: Sequence[Load], dtype: DType, pair: Pair) -> list[list[Load]]:
         """Runs of loads of equal length and even column distance, no two of which share a slice."""
@@ -83,9 +93,7 @@ class RowLoader:
             raise InternalError(920, f"{load.rows} is read before anything writes it")
         return min(copies, key=lambda c: c.hemisphere != pair.hemisphere)
 
-    def _take(
-        self, group: list[Load], dtype: DType, pair: Pair, cycle: int
-    ) -> tuple[list[Feed], int]:
+    def _take(self, group: list[Load], pair: Pair, cycle: int) -> tuple[list[Feed], int]:
         """Reserve consecutive streams for a group of loads; or nothing and how far to move."""
         sources = [(x.rows, self._copy(x, pair)) for x in group]
         move, index = self.feeder.take_copies(sources, pair, cycle, 1)

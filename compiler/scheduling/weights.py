@@ -16,8 +16,8 @@ from isa.ops.mxm import LoadWeights
 
 AT_ONCE = 32
 """Cycles that a search for free slices looks at in one go."""
-HALVED = 2
-"""Columns a cycle from which on a load may be cut in two."""
+PARTS = (2, 4)
+"""Into how many parts a load may be cut that finds no time in one go."""
 MAX_TILE_COPIES = 4
 COPY_BELOW = 0.7
 """Share of the memory that constants may take before weights are no longer copied to the other hemisphere."""
@@ -25,11 +25,16 @@ COPY_BELOW = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A tile or half of one: where it lies, its first column, and the cycle in which its load begins."""
+    """A tile or a part of one: where it lies, its first column, and the cycle in which its load begins."""
 
     place: TilePlace
     column: int
     cycle: int
+
+    @property
+    def last(self) -> int:
+        """The cycle of its last load."""
+        return self.cycle + self.place.steps - 1
 
 
 class TileLoader:
@@ -53,15 +58,16 @@ class TileLoader:
         places = [place for _, place in self.core.memory.tiles.setdefault(id(tile), [])]
         pieces = self._whole(tile, places, steps, pair, start)
         deadline = pair.free - self.m.timing("mxm_install") - self.t_load
-        if not pieces or pieces[0].cycle + steps > deadline + 1:
-            halves = self._halves(places, steps, pair, start)
-            if halves and (not pieces or halves[-1].cycle < pieces[0].cycle):
-                pieces = halves
+        for parts in PARTS if pieces else ():
+            if pieces[-1].last > deadline:
+                cut = self._cut(places, parts, pair, start)
+                if cut and cut[-1].last < pieces[-1].last:
+                    pieces = cut
         if not pieces:
             raise self.core.full("weights", tile.name)
         for piece in pieces:
-            self._emit_tile(job, piece, self._take_tile(piece, steps, pair), pair)
-        return pieces[-1].cycle + steps - 1
+            self._emit_tile(job, piece, self._take_tile(piece, pair), pair)
+        return pieces[-1].last
 
     def _whole(
         self, tile: WeightTile, places: list[TilePlace], steps: int, pair: Pair, start: int
@@ -75,16 +81,20 @@ class TileLoader:
             best = fresh or best
         return [best] if best else []
 
-    def _halves(self, places: list[TilePlace], steps: int, pair: Pair, start: int) -> list[Piece]:
-        """The two halves of a tile one after the other, each at its first free cycle, the copy that is done first; or none."""
+    def _cut(self, places: list[TilePlace], parts: int, pair: Pair, start: int) -> list[Piece]:
+        """A tile's steps in parts one after the other, each at its first free cycle, of the copy that is done first; or none."""
         best: list[Piece] = []
-        for place in places if self.groups >= HALVED else ():
-            half = len(place.slices) // 2
-            low, high = place.part(0, half), place.part(half, 2 * half)
-            first = self._soonest(low, steps, pair, start)
-            second = self._soonest(high, steps, pair, first + steps)
-            if not best or second < best[-1].cycle:
-                best = [Piece(low, 0, first), Piece(high, half // DType.F16.planes, second)]
+        for place in places:
+            pieces, cycle = list[Piece](), start
+            for i in range(parts):
+                part = place.part(place.steps * i // parts, place.steps * (i + 1) // parts)
+                if part.steps:
+                    cycle = self._soonest(part, part.steps, pair, cycle)
+                    column = self.groups * (place.steps * i // parts)
+                    pieces.append(Piece(part, column, cycle))
+                    cycle += part.steps
+            if not best or pieces[-1].last < best[-1].last:
+                best = pieces
         return best
 
     def probe(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
@@ -178,9 +188,10 @@ class TileLoader:
         h = pair.hemisphere
         return (0, 1) if any(self.core.hemisphere(s) != h for s in place.slices) else (h,)
 
-    def _take_tile(self, piece: Piece, steps: int, pair: Pair) -> int:
+    def _take_tile(self, piece: Piece, pair: Pair) -> int:
         """Reserve streams and ports of a tile load whose cycle is free; the first stream."""
         halves, width = self._sides(piece.place, pair), len(piece.place.slices)
+        steps = piece.place.steps
         direction, diagonal = self.feeder.diagonal(pair.hemisphere, piece.cycle)
         index = self.t.pick_stream(direction, halves, diagonal, steps, 1, width)
         assert index is not None

@@ -199,28 +199,22 @@ def _bias(ctx: Context, node: Node) -> list[list[Value]]:
 def _units(
     ctx: Context, plan: Plan, block: Span, operands: Heads, bias: list[Value], b: int, name: str
 ) -> dict[int, Softmax]:
-    """Scores and softmax of every unit, by first head: one job a chunk of Q, installed once a part."""
-    units, found = operands.layout.units, {}
-    for chunk in dict.fromkeys(unit.q for unit in units):
-        installed = [_installed(plan, block, places, chunk, b) for places in operands.q]
-        passes: list[Pass] = []
-        scored: list[tuple[Unit, Buffer]] = []
-        for unit in units:
-            if unit.q != chunk:
-                continue
-            wide = len(unit.heads) * block[1]
-            s = ctx.buffer(
-                name.format("s", unit.heads[0]), DType.F32, (plan.keys,), wide, starts=(0,)
-            )
-            passes += _score_passes(ctx, plan, installed, operands.k, s, b, unit)
-            scored.append((unit, s))
+    """Scores and softmax of every unit, by first head: a job each, so that both pairs share them; Q is installed once a chunk."""
+    found: dict[int, Softmax] = {}
+    installed: dict[int, list[Weights]] = {}
+    for turn, unit in enumerate(operands.layout.units):
+        if unit.q not in installed:
+            installed[unit.q] = [
+                _installed(plan, block, places, unit.q, b) for places in operands.q
+            ]
+        first, wide = unit.heads[0], len(unit.heads) * block[1]
+        s = ctx.buffer(name.format("s", first), DType.F32, (plan.keys,), wide, starts=(0,))
+        passes = _score_passes(ctx, plan, installed[unit.q], operands.k, s, b, unit)
         ctx.matrix_job(MatrixJob(ctx.node, DType.F16, tuple(passes)))
-        for unit, s in scored:
-            first, turn = unit.heads[0], units.index(unit)
-            row = (b * plan.heads + first) * plan.keys
-            rows = np.arange(row, row + plan.keys)
-            own = bias[turn % len(bias)].at(rows) if bias else None
-            found[first] = softmax(ctx, name.format("", first), plan, s, own, unit)
+        row = (b * plan.heads + first) * plan.keys
+        rows = np.arange(row, row + plan.keys)
+        own = bias[turn % len(bias)].at(rows) if bias else None
+        found[first] = softmax(ctx, name.format("", first), plan, s, own, unit)
     return found
 
 

@@ -24,7 +24,10 @@ class Softmax:
 def softmax(
     ctx: Context, name: str, plan: Plan, s: Buffer, bias: Value | None, unit: Unit
 ) -> Softmax:
-    """Of the scores ``s`` times the scale plus ``bias``, over rows; the sums are those of the fp32 exponentials."""
+    """Of the scores ``s`` times the scale plus ``bias``, over rows; the sums are those of the fp32 exponentials.
+
+    A query whose keys are all masked has NaN everywhere, and so has its sum: the quotient makes that zero if it must be.
+    """
     keys, wide = plan.keys, s.columns
     most = ctx.buffer(f"{name}.m", DType.F32, (1,), wide)
     x: Expr = apply("mul", ctx.leaf(s).expr, imm(plan.scale))
@@ -32,11 +35,10 @@ def softmax(
         x = apply("add", x, bias.expr)
     ctx.reduce("max", x, (0, keys), 0, Rows(most, 0, 0, 1))
     e = apply("exp", apply("sub", x, Leaf(most, np.zeros(keys, np.int64))))
-    kept = apply("select", e, imm(0.0), apply("eq", e, e)) if plan.nan_to_zero else e
     powers = [
         ctx.buffer(f"{name}.t{i}", DType.F16, (keys,), wide, both=True) for i in range(ctx.parts)
     ]
-    also = list(zip(ctx.split(kept), powers, strict=True))
+    also = list(zip(ctx.split(e), powers, strict=True))
     starts = powers[0].starts
     inverse = ctx.buffer(f"{name}.r", DType.F32, (1,), wide)
     if len(starts) == 1:
