@@ -14,7 +14,7 @@ from compiler.capacity import within_capacity
 from compiler.emission import emit
 from compiler.frontend import import_model
 from compiler.graph import Graph, macs, print_graph
-from compiler.scheduling import Placement, Schedule, schedule
+from compiler.scheduling import EFFORTS, Placement, Schedule, search
 from compiler.tiles import TileGraph
 from compiler.tiling import tile
 from isa.errors import UsageError
@@ -100,16 +100,20 @@ def compile_model(
     precision: str = "fp16",
     progress: Progress | None = None,
     keep: tuple[str, ...] = (),
+    effort: int = 1,
 ) -> Compilation:
     """Compile an ONNX model (a path or a ``ModelProto``) for a chip.
 
     ``dims`` binds symbolic dimensions; ``precision`` is "fp16" (fp16 operands, fp32 sums) or "strict" (hi and lo fp16 parts, three
-    products). ``keep`` names graph tensors that become extra outputs. Raises ``InputError``, ``LimitError``, ``UsageError``.
+    products). ``keep`` names graph tensors that become extra outputs. ``effort`` (0 to 3) is how many schedules are tried for a
+    short one. Raises ``InputError``, ``LimitError``, ``UsageError``.
     """
     if precision not in PRECISIONS:
         raise UsageError(
             809, f"no precision {precision!r}", hint=f"one of: {', '.join(PRECISIONS)}"
         )
+    if effort not in range(len(EFFORTS)):
+        raise UsageError(809, f"no effort {effort}", hint=f"0 to {len(EFFORTS) - 1}")
     machine = chip if isinstance(chip, Machine) else load_chip(chip)
     clock = _Clock()
     with clock.stage("import", progress):
@@ -118,7 +122,7 @@ def compile_model(
         tiles = tile(graph, machine, precision, keep)
     with clock.stage("schedule", progress), within_capacity(tiles, machine):
         each = None if progress is None else lambda i, n: progress("schedule", i, n)
-        placement, plan = schedule(tiles, machine, each)
+        placement, plan = search(tiles, machine, effort, each)
     with clock.stage("emit", progress):
         program = emit(graph, tiles, placement, plan, precision)
     lanes = machine.lanes

@@ -28,6 +28,7 @@ def compile(
     dims: Mapping[str, int] | None = None,
     chip: str = "tsp1",
     precision: str = "fp16",
+    effort: int = 1,
 ) -> Program:
     """Compile an ONNX model, a path or a ``ModelProto``.
 
@@ -36,6 +37,7 @@ def compile(
         dims: the size of each symbolic dimension of the inputs, by its name in the model.
         chip: a preset (``tsp1``, ``tsp1-deep``, ``tiny``) or the path of a chip file.
         precision: ``fp16`` (one pass) or ``strict`` (three passes, fp32-grade).
+        effort: 0 to 3, how many schedules are tried for a short one.
 
     Raises:
         InputError: the model is unreadable, invalid, unsupported, or a dimension is unbound.
@@ -43,7 +45,8 @@ def compile(
     """
     from compiler import compile_model
 
-    return compile_model(model, dims=dims or {}, chip=chip, precision=precision).program
+    made = compile_model(model, dims=dims or {}, chip=chip, precision=precision, effort=effort)
+    return made.program
 
 
 def load(path: Source, chip: str | None = None) -> Program:

@@ -38,6 +38,7 @@ class Request:
     threads: int = 1
     progress: Progress | None = None
     emulator: str = "jit"
+    effort: int = 1
 
     def compile(self, keep: Sequence[str] = ()) -> Compilation:
         """Compile, with the tensors ``keep`` of the graph as further outputs."""
@@ -49,6 +50,7 @@ class Request:
             chip=self.chip,
             precision=self.precision,
             progress=self.progress,
+            effort=self.effort,
             **({"keep": tuple(keep)} if keep else {}),
         )
 

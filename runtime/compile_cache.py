@@ -1,6 +1,6 @@
 """Programs that were compiled before, by everything that decided their bytes.
 
-An entry's key is a SHA-256 over the model file's bytes, the bound dimensions, the chip's facts, the precision, this toolkit's
+An entry's key is a SHA-256 over the model file's bytes, the bound dimensions, the chip's facts, precision and effort, this toolkit's
 own code and the versions of what it computes with. Files with external weights are too large to hash at every call: an entry
 holds each one's size, inode and times, as version control does, and a changed one makes it worthless. Trouble with the disk is
 never an error: the model is compiled again.
@@ -37,6 +37,7 @@ class Request:
     dims: Mapping[str, int]
     machine: Machine
     precision: str
+    effort: int = 1
 
     def key(self) -> str | None:
         """SHA-256 (hex) of all that decides the program; None where the model cannot be read."""
@@ -45,7 +46,8 @@ class Request:
         except OSError:
             return None
         facts = [[name, fact.value, fact.source, fact.note] for name, fact in self.machine.facts]
-        decides = [model, self.model.stem, sorted(self.dims.items()), facts, self.precision]
+        how = [self.precision, self.effort]
+        decides = [model, self.model.stem, sorted(self.dims.items()), facts, *how]
         return hashlib.sha256(json.dumps([decides, _code(), _versions()]).encode()).hexdigest()
 
 

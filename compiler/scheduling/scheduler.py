@@ -40,6 +40,16 @@ LEAD = 1000
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to make the greedy choices: `LEAD`, `SLACK` and `TRIALS`, and where the order of slices begins."""
+
+    lead: int = LEAD
+    slack: int = SLACK
+    trials: int = TRIALS
+    rotation: int = 0
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where everything lies. ``fragments`` in order of first use."""
@@ -114,11 +124,14 @@ class _Writers:
 
 
 def schedule(
-    tiles: TileGraph, machine: Machine, progress: Progress | None = None
+    tiles: TileGraph,
+    machine: Machine,
+    progress: Progress | None = None,
+    variant: Variant = Variant(),
 ) -> tuple[Placement, Schedule]:
     """Place every op of ``tiles``; raises ``LimitError`` TSP413 when something does not fit."""
-    core = Core(machine, Tables(machine), Memory(machine))
-    run = _Run(core, tiles, progress)
+    core = Core(machine, Tables(machine), Memory(machine), rotation=variant.rotation)
+    run = _Run(core, tiles, variant, progress)
     run.gather.place_tables(op for op in tiles.ops if isinstance(op, GatherOp))
     _place_inputs(core, tiles)
     run.all()
@@ -154,8 +167,10 @@ def _light(job: MatrixJob) -> bool:
 class _Run:
     """One scheduling run: dependences, the ready ops, and the choice among matrix jobs."""
 
-    def __init__(self, core: Core, tiles: TileGraph, progress: Progress | None) -> None:
-        self.core, self.tiles, self.progress = core, tiles, progress
+    def __init__(
+        self, core: Core, tiles: TileGraph, variant: Variant, progress: Progress | None
+    ) -> None:
+        self.core, self.tiles, self.variant, self.progress = core, tiles, variant, progress
         self.vector = VectorPlacer(core)
         self.matrix = MatrixPlacer(core)
         self.gather = GatherPlacer(core, self.vector)
@@ -296,12 +311,15 @@ class _Run:
             jobs = {i: j for i, j in jobs.items() if _light(j) and self.matrix.fits(j, base)}
         starts = {i: max(pair.free, self._bound(i, pair.hemisphere)) for i in jobs}
         first = pair.free if running is not None else min(starts.values())
-        near = [i for i, s in starts.items() if s <= first + (SLACK if running else WINDOW)]
+        near = [
+            i for i, s in starts.items() if s <= first + (self.variant.slack if running else WINDOW)
+        ]
         here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)] or near
-        tried = sorted(here, key=lambda i: (not _light(jobs[i]), -self.level[i], i))[:TRIALS]
+        best = sorted(here, key=lambda i: (not _light(jobs[i]), -self.level[i], i))
+        tried = best[: self.variant.trials]
         real = {i: self.matrix.probe(self.jobs[i], pair.hemisphere) for i in tried}
         soonest = pair.free if running is not None else min(real.values())
-        good = [i for i in tried if real[i] <= soonest + SLACK]
+        good = [i for i in tried if real[i] <= soonest + self.variant.slack]
         return max(good, key=lambda i: (_light(jobs[i]), self.level[i], -i), default=None)
 
     def _bound(self, i: int, hemisphere: int) -> int:
@@ -323,8 +341,8 @@ class _Run:
         """Cycles by which the first rows of a tensor go before its last: their long latencies then hide under the rest."""
         rows = op.writes()[-1]
         if isinstance(op, MatrixJob) and op.passes[-1].weights.tile is None:
-            return LEAD
-        return LEAD - LEAD * rows.row // max(1, rows.buffer.rows)
+            return self.variant.lead
+        return self.variant.lead - self.variant.lead * rows.row // max(1, rows.buffer.rows)
 
     def _estimate(self, op: TileOp) -> int:
         """Cycles until the first row of an op's result can be read, roughly, plus its rows."""

@@ -11,6 +11,7 @@ from runtime.cli.failures import Reported, print_error
 from runtime.cli.options import (
     chip_option,
     dim_option,
+    effort_option,
     emit,
     emulator_option,
     examples,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @chip_option
 @dim_option
 @precision_option
+@effort_option
 @threads_option
 @emulator_option
 @json_option
@@ -54,6 +56,7 @@ def command(
     chip: str,
     dims: dict[str, int],
     precision: str,
+    effort: int,
     threads: int,
     emulator: str,
     as_json: bool,
@@ -67,7 +70,9 @@ def command(
 
     feeds = read_feeds(inputs)
     with progress(f"checking {file.name}") as report:
-        request = Request(file, dims, chip, precision, feeds, seed, threads, report, emulator)
+        request = Request(
+            file, dims, chip, precision, feeds, seed, threads, report, emulator, effort
+        )
         result = check(request, per_node=per_node)
     finish(file.name, result, as_json)
 

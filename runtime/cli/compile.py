@@ -12,6 +12,7 @@ from isa.errors import InternalError
 from runtime.cli.options import (
     chip_option,
     dim_option,
+    effort_option,
     emit,
     examples,
     file_argument,
@@ -36,6 +37,7 @@ STAGES = ("graph", "tiles", "placement", "schedule", "asm")
         "tspc model.onnx",
         "tspc compile model.onnx --dim batch=1 --dim seq=128 -o model.lpu",
         "tspc compile model.onnx --chip tsp1-deep --precision strict --timing",
+        "tspc compile model.onnx -O3 -o model.lpu",
         "tspc compile model.onnx --dump graph | less",
     ),
 )
@@ -44,6 +46,7 @@ STAGES = ("graph", "tiles", "placement", "schedule", "asm")
 @chip_option
 @dim_option
 @precision_option
+@effort_option
 @click.option(
     "--dump", type=click.Choice(STAGES), help="Print this stage's form instead of the report."
 )
@@ -69,6 +72,7 @@ def command(
     chip: str,
     dims: dict[str, int],
     precision: str,
+    effort: int,
     dump: str | None,
     dump_dir: Path | None,
     timing: bool,
@@ -82,7 +86,7 @@ def command(
 
     if output is not None:
         check_target(output, file)
-    request = Request(file, dims, load_chip(chip), precision)
+    request = Request(file, dims, load_chip(chip), precision, effort)
     kept = CompileCache() if cache and not (timing or dump or dump_dir) else None
     if kept is not None and _unchanged(kept, request, output, as_json):
         return
@@ -91,7 +95,7 @@ def command(
 
     with progress(f"compiling {file.name}") as report:
         compilation = compile_model(
-            file, dims=dims, chip=chip, precision=precision, progress=report
+            file, dims=dims, chip=chip, precision=precision, progress=report, effort=effort
         )
     certificate = verify_and_write(compilation, output)
     if dump_dir is not None:

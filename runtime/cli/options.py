@@ -77,6 +77,14 @@ precision_option = click.option(
     show_default=True,
     help="fp16: one pass; strict: three passes, fp32-grade.",
 )
+effort_option = click.option(
+    "-O",
+    "--effort",
+    type=click.IntRange(0, 3),
+    default=1,
+    show_default=True,
+    help="0: a quick schedule; 2 and 3: the shortest of 4 and of 16, the same ones every time.",
+)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 256),
