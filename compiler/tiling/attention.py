@@ -29,12 +29,12 @@ from compiler.tiling.softmax import Softmax, softmax
 from compiler.tiling.values import aligned
 from isa.instruction import DType
 
-BIAS_COPIES = 4
+BIAS_COPIES = 2
 Span = tuple[int, int]
 """First row and number of rows."""
 MOST_HEADS = 4
 """Heads of a unit at most: each costs a copy of Q."""
-P_BLOCKS = 2
+P_BLOCKS = 4
 """Slices over which the rows of P are spread, so that so many of them load at a time."""
 
 
