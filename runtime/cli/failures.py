@@ -55,6 +55,10 @@ def _abandon_stdout() -> None:
 
 def print_error(error: TspcError) -> None:
     """The diagnostic on stderr."""
+    try:
+        sys.stdout.flush()  # What was said before stands before, also where both go into one pipe.
+    except BrokenPipeError:
+        _abandon_stdout()
     print(f"error: {error}", file=sys.stderr)
 
 
