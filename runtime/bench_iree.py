@@ -37,7 +37,10 @@ def installed(home: Path = HOME, package: str = PACKAGE) -> str:
     """The version of IREE in ``home``, which is made if need be. Raises UsageError TSP807 if it cannot be had."""
     python = home / "bin" / "python"
     if not (home / "bin" / "iree-compile").is_file():
-        venv.create(home, with_pip=True, clear=True)
+        try:
+            venv.create(home, with_pip=True, clear=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UsageError(807, f"no environment can be made in {home}: {error}") from error
         command = [str(python), "-m", "pip", "--quiet", "install", package]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

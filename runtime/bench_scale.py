@@ -230,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TspcError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "scale.md").write_text(page(points))
     plot(points, options.out / "scale.svg")
     if options.json:

@@ -94,3 +94,9 @@ def test_a_rival_reads_beside_ours() -> None:
 def test_a_rival_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"TSP807.*pip install \./no-such-package failed: "):
         bench_iree.installed(tmp_path / "home", "./no-such-package")
+
+
+def test_an_environment_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"TSP807.*no environment can be made in"):
+        bench_iree.installed(tmp_path / "file" / "home")
