@@ -25,9 +25,8 @@ from compiler.graph import Constant, DType, Tensor
 from isa.errors import InputError, LimitError, TspcError
 
 for _name in ("onnx_ir", "onnx_shape_inference", "onnxscript"):
-    logging.getLogger(_name).addHandler(
-        logging.NullHandler()
-    )  # What they warn of is not for stderr.
+    # What they warn of is not for stderr.
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 PROPAGATED = 1024
 """The most elements of a tensor that a shape rule may look at as sizes."""
@@ -152,7 +151,7 @@ class _Fold(FoldConstantsPass):
         except TspcError:
             raise
         except Exception:
-            return None  # Its converter says what is wrong with the node.
+            return None  # It is not folded; the node's converter says what is wrong.
         for old, new in zip(node.outputs, found.new_outputs if found else (), strict=False):
             expected, computed = static(old), static(new)
             if expected and computed and expected.shape != computed.shape:
@@ -173,7 +172,9 @@ class _Fold(FoldConstantsPass):
         """Shapes of the results: static, or unknown."""
         rule = registry.get("", node.op_type, version=self._opset)
         if rule is not None:
-            with suppress(Exception):  # The same.
+            with suppress(
+                Exception
+            ):  # The shape stays unknown; the node's converter says what is wrong.
                 rule(self._context, node)
         for value in node.outputs:
             tensor = static(value)

@@ -108,8 +108,7 @@ class Feeder:
         self, rows: Rows, copy: Copy, pair: Pair, cycle: int, step: int
     ) -> tuple[int, int]:
         """(0, first stream) if a copy's rows can be streamed to arrive in ``cycle``, else (how far to move, 0)."""
-        move, index = self.take_copies([(rows, copy)], pair, cycle, step)
-        return move, index
+        return self.take_copies([(rows, copy)], pair, cycle, step)
 
     def take_copies(
         self, sources: Sequence[tuple[Rows, Copy]], pair: Pair, cycle: int, step: int

@@ -74,6 +74,7 @@ NAMING: Final = frozenset({"mov"})
 UNTYPED: Final = -1
 
 
+@dataclass(frozen=True)
 class Columns:
     """Of dataclasses whose fields are arrays alike in length."""
 
@@ -81,12 +82,12 @@ class Columns:
     def join(cls, parts: Sequence[Self]) -> Self:
         """All of ``parts`` as one."""
         none = np.zeros(0, np.int64)
-        names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        names = [f.name for f in fields(cls)]
         return cls(*(np.concatenate([none, *(getattr(p, n) for p in parts)]) for n in names))
 
     def where(self, keep: Bools) -> Self:
         """The entries that ``keep`` marks."""
-        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
+        names = [f.name for f in fields(self)]
         return type(self)(*(getattr(self, n)[keep] for n in names))
 
 

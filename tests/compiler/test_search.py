@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from compiler import compile_model
-from compiler.scheduling import EFFORTS, search
+from compiler.scheduling import EFFORTS, Placement, Schedule, search
 from compiler.scheduling.effort import variants
-from compiler.scheduling.scheduler import Variant, schedule
+from compiler.scheduling.scheduler import Progress, Variant, schedule
+from compiler.tiles import TileGraph
 from isa.errors import LimitError, UsageError
-from isa.machine import load_chip
+from isa.machine import Machine, load_chip
 from isa.verify import verify
 
 DIMS = {"batch": 1, "seq": 16}
@@ -42,11 +43,13 @@ def test_a_variant_without_room_is_passed_over(
     tiles, machine = compile_model(demo_model, DIMS).tiles, load_chip("tsp1")
     tried: list[Variant] = []
 
-    def stand_in(*args: object) -> object:
-        tried.append(args[3])  # type: ignore[arg-type]
+    def stand_in(
+        tiles: TileGraph, machine: Machine, progress: Progress | None, variant: Variant
+    ) -> tuple[Placement, Schedule]:
+        tried.append(variant)
         if len(tried) == 1:
             raise LimitError(413, "no room")
-        return schedule(*args)  # type: ignore[arg-type]
+        return schedule(tiles, machine, progress, variant)
 
     monkeypatch.setattr("compiler.scheduling.effort.schedule", stand_in)
     found = search(tiles, machine, 2)

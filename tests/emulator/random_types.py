@@ -15,6 +15,7 @@ from isa.ops import mem, mxm, sxm, vxm
 from isa.program import PortTensor, Program
 
 Word = tuple[int, int]
+EXCHANGES = sxm.Shift | sxm.Permute | sxm.Distribute | sxm.Rotate | sxm.Transpose
 Byte = tuple[DType, int] | None
 """Type and byte plane of a value; None where nothing says."""
 
@@ -57,9 +58,9 @@ def moves(instr: Instruction, superlane: int) -> range:
     """The streams that an instruction moves without looking at the values."""
     if isinstance(instr, mem.Write | mem.Scatter):
         return range(instr.stream, instr.stream + 1)
-    if instr.unit == "SXM":
+    if isinstance(instr, EXCHANGES):
         wide = superlane if isinstance(instr, sxm.Transpose) else 1
-        return range(instr.src, instr.src + wide)  # type: ignore[attr-defined]
+        return range(instr.src, instr.src + wide)
     return range(0)
 
 
@@ -178,8 +179,8 @@ class Walk:
         elif isinstance(instr, mem.Gather):
             reach = range(instr.base + by, instr.base + by + instr.limit + 1)
             yield instr.stream, common([self.words.get((queue, w)) for w in reach]), True
-        elif instr.unit == "SXM":
-            first = instr.dst  # type: ignore[attr-defined]
+        elif isinstance(instr, EXCHANGES):
+            first = instr.dst
             yield from ((first + s, common(carried), True) for s in range(len(carried)))
 
 
