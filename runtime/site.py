@@ -6,6 +6,7 @@ Run as a script, ``python -m runtime.site FOLDER`` writes it for Sphinx (``docs/
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ def _from_repository(text: str) -> str:
             return f"[{found[1]}]({path})"
         return f"`{path}`" if found[1] == path else f"{found[1]} (`{path}`)"
 
-    return re.sub(r"\[([^\]]*)\]\(((?!https?:|#)[^)\s]+)\)", link, text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\(((?!https?:|#)[^)\s]+)\)", link, text)
 
 
 def _instructions() -> str:
@@ -157,12 +158,14 @@ def _linked(path: str, text: str, known: Iterable[str]) -> str:
 
 
 def write(folder: Path) -> int:
-    """Write every page below ``folder``; gives how many."""
+    """Write every page below ``folder``, and pictures beside them; gives how many pages."""
     found = pages()
     for path, text in found.items():
         target = folder / f"{path}.md"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+    for picture in (ROOT / "docs").glob("*.svg"):
+        shutil.copy(picture, folder)
     return len(found)
 
 

@@ -33,6 +33,8 @@ def test_it_builds_and_nothing_is_warned_of(tmp_path: Path, source: dict[str, st
     assert (done.returncode, done.stderr) == (0, "")
     for path in source:
         assert (tmp_path / "html" / f"{path}.html").is_file(), path
+    for picture in (ROOT / "docs").glob("*.svg"):
+        assert (tmp_path / "html" / "_images" / picture.name).is_file(), picture
 
 
 def test_nothing_is_left_out(source: dict[str, str]) -> None:
