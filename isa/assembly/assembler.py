@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -37,6 +38,9 @@ QUEUE: Final = 204
 MISUSE: Final = 205
 LAST_CYCLE: Final = REGISTRY["nop"].operands[0].limits[1]
 _REPEAT: Final = {o.name: o.limits for o in REGISTRY["repeat"].operands}
+_COUNT: Final = (1, _REPEAT["count"][1])
+_CYCLE: Final = (0, LAST_CYCLE)
+_NODE: Final = (0, (1 << 32) - 1)
 
 
 class _WordError(Exception):
@@ -96,12 +100,11 @@ class _Queues:
         if cls.word_only:
             self._control(d, queue, args)
             return None
-        limits = (0, LAST_CYCLE)
-        cycle = _number(d.cycle, "cycle", limits, self.free.get(queue, 0))
-        count = _number(d.times, "count", (1, _REPEAT["count"][1]), 1)
+        cycle = _number(d.cycle, "cycle", _CYCLE, self.free.get(queue, 0))
+        count = _number(d.times, "count", _COUNT, 1)
         interval = _number(d.interval, "interval", _REPEAT["interval"], 1)
         stride = _number(d.stride, "stride", _REPEAT["stride"], 0)
-        node = _number(d.node, "node", (0, (1 << 32) - 1), 0)
+        node = _number(d.node, "node", _NODE, 0)
         self._claim(queue, cycle, cls.port, line, d)
         self.free[queue] = cycle + (count - 1) * interval + 1
         self.last[queue] = len(self.rows)
@@ -120,8 +123,8 @@ class _Queues:
             raise _WordError(MISUSE, message, d.cycle, "dispatch it in another cycle")
 
     def _bind(self, d: Dispatch) -> tuple[int, ...]:
-        positional = tuple(w.text for w in d.positional)
-        results = tuple(w.text for w in d.results)
+        positional = tuple([w.text for w in d.positional])
+        results = tuple([w.text for w in d.results])
         try:
             return bound(d.mnemonic, positional, results, self.machine)
         except BindError as error:
@@ -385,4 +388,12 @@ def assemble(
     TSP209 name, TSP210 block, TSP211 limit, TSP212 file, TSP213 tensor or data, TSP214 time, TSP216 .. TSP221 contracts.
     """
     assembler = Assembler(machine, where, parameters or {})
-    return assembler.run(text, folder)
+    # A line leaves some thirty tuples that stay: Python's search for cycles would walk all of them again and again, a tenth
+    # of the time, and find none. A text is bounded (MOST_LINES), and so is what is not found meanwhile.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return assembler.run(text, folder)
+    finally:
+        if collecting:
+            gc.enable()

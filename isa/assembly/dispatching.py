@@ -10,7 +10,7 @@ from isa.arrival import Arrivals
 from isa.assembly.advice import nearest
 from isa.assembly.bind import bound
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
-from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word
+from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word, bare
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
 from isa.assembly.render import (
     WrittenError,
@@ -42,6 +42,8 @@ class _Part(NamedTuple):
     suffixes: list[tuple[str, Word]]
 
 
+_TELLING: Final = ("arrives", "reach", "{")
+"""In a time that depends on its own dispatch and on those above; ``{name}`` may stand for the text of one."""
 _PLACES: Final = {"x": 0, "/": 1, "+": 2, "-": 2, "!": 3}
 
 
@@ -56,17 +58,13 @@ def _plain(part: _Part, mnemonic: str, time: str, positional: Sequence[str]) -> 
         if place <= last:
             return None
         given[place], last = text if place == 2 else text[1:], place
-    times, interval, stride, node = (Word(text, 0) for text in given)
     return Dispatch(
         Word(time, 0),
-        Word(part.queue, 0),
+        bare(part.queue),
         mnemonic,
-        [Word(text, 0) for text in positional],
-        [Word(text, 0) for text in results],
-        times,
-        interval,
-        stride,
-        node,
+        list(map(bare, positional)),
+        list(map(bare, results)),
+        *map(bare, given),
     )
 
 
@@ -261,19 +259,26 @@ class Dispatcher:
         text, column = written.time.text, written.time.column
         if text.isdigit():
             return text, positional
+        if not any(word in text for word in _TELLING):
+            return str(self._cycle(text, column, names)), positional
         self.catch_up()
         subject = names.subject = self._subject(part, written.mnemonic.text)
         if subject is None and ("arrives" in text or "reach" in text):
             return "0", positional  # The dispatch itself is wrong, and the assembler says why.
+        cycle = self._cycle(text, column, names)
+        if subject is not None and subject.arrived:
+            positional = self._delayed(part, subject, cycle, written.time)
+        return str(cycle), positional
+
+    def _cycle(self, text: str, column: int, names: Meaning) -> int:
+        """What the text of a time says."""
         cycle = whole(interpolated(Word(text, column), names), column, names)
         if cycle < 0:
             hint = f"everything {-cycle} cycles later would do"
             raise WrittenError(
                 ExpressionError(f"cycle {cycle} is before the first", code=TIME, hint=hint), column
             )
-        if subject is not None and subject.delayed:
-            positional = self._delayed(part, subject, cycle, written.time)
-        return str(cycle), positional
+        return cycle
 
     def catch_up(self) -> None:
         """Let arrive what has been dispatched since."""
@@ -299,7 +304,7 @@ class Dispatcher:
         """Operands with ``~n`` where they arrive ``n`` cycles before the dispatch."""
         positional = [text for text, _ in part.positional]
         order = [i for i, _ in text_order(BY_OPCODE[subject.opcode].mnemonic)]
-        for place, arrived in self.arrivals.operands(subject.queue, subject.opcode, subject.args):
+        for place, arrived in subject.arrived:
             late = cycle - arrived
             if late and (place < 0 or not 0 <= late <= self.machine["vxm.max_delay"]):
                 side = "before" if late > 0 else "after"

@@ -122,6 +122,8 @@ _BINDS: Final = {op: level for level, ops in enumerate(_LEVELS) for op in ops}
 
 def apply(op: str, a: Value, b: Value, offset: int = 0) -> Value:
     """``a op b``; raises ``ExpressionError``."""
+    if type(a) is int and type(b) is int and op in ("+", "-", "*"):
+        return bounded(_BINARY[op](a, b), offset)
     if op in ("==", "!=") and type(a) is type(b):
         return int(_BINARY[op](a, b))
     if isinstance(a, Stream) and op in ("+", "-") and isinstance(b, int):
@@ -197,7 +199,9 @@ class _Reader:
         return value
 
     def unary(self) -> Value:
-        token, negative = self.here, False
+        token, negative = self.tokens[self.at], False
+        if token.kind != "op":
+            return self.atom()
         while self.here.kind == "op" and self.here.text in "+-":
             negative ^= self.here.text == "-"
             self.at += 1
@@ -205,7 +209,7 @@ class _Reader:
         return apply("*", -1, value, token.offset) if negative else value
 
     def atom(self) -> Value:
-        token = self.here
+        token = self.tokens[self.at]
         self.at += 1
         if token.kind == "number":
             return _number(token)
@@ -235,7 +239,7 @@ class _Reader:
 
     def named(self, token: _Token) -> Value:
         try:
-            if not (self.here.kind == "op" and self.here.text == "("):
+            if self.tokens[self.at].text != "(":
                 return self.names.value(token.text)
             args = self.arguments()
             return bounded(self.names.call(token.text, args), token.offset)
@@ -262,6 +266,8 @@ class _Reader:
 
 def _number(token: _Token) -> int | float:
     text = token.text
+    if len(text) < FEW_DIGITS and text.isdigit():
+        return int(text)
     if len(text) > 40:
         raise ExpressionError("too long a number", token.offset)
     if text[:2] in ("0x", "0X"):

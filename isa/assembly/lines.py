@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isa.assembly.errors import AssemblyError
@@ -69,6 +69,12 @@ class Word(NamedTuple):
     column: int
 
 
+@lru_cache(maxsize=1 << 14)
+def bare(text: str) -> Word:
+    """A piece whose column is not known (0); texts repeat a lot."""
+    return Word(text, 0)
+
+
 class Dispatch(NamedTuple):
     """An instruction as it stands in text; suffixes that are absent are empty."""
 
@@ -123,13 +129,13 @@ def parse_fast(line: str) -> Dispatch | Directive | None:
     positional, _, results = operands.partition(" -> ")
     if not positional.isprintable() or "->" in results or mnemonic not in REGISTRY:
         return None
-    times, interval, stride, node = (Word(s, 0) for s in suffixes)
+    times, interval, stride, node = map(bare, suffixes)
     return Dispatch(
         Word(cycle, 0),
-        Word(queue, 0),
+        bare(queue),
         mnemonic,
-        [Word(w, 0) for w in positional.split(", ")] if positional else [],
-        [Word(w, 0) for w in results.split(", ")] if results else [],
+        list(map(bare, positional.split(", "))) if positional else [],
+        list(map(bare, results.split(", "))) if results else [],
         times,
         interval,
         stride,

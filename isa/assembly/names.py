@@ -141,8 +141,8 @@ class Subject:
     queue: int
     opcode: int
     args: tuple[int, ...]
-    delayed: bool = False
-    """Whether its time follows from its operands' arrival, so that early ones wait in delay registers."""
+    arrived: Sequence[tuple[int, int]] = ()
+    """Its operands' arrival (``Arrivals.operands``) where its time follows from it, so that early ones wait in delay registers."""
 
 
 _PLAIN: Final[dict[str, Callable[..., Any]]] = {
@@ -344,7 +344,7 @@ class Meaning:
                 raise ExpressionError(
                     "this instruction has no operand that arrives", code=TIME, hint="give a cycle"
                 )
-            subject.delayed = True
+            subject.arrived = found
             return max(cycle for _, cycle in found)
         if len(args) == 1 and isinstance(args[0], Stream):
             first = args[0].index + (self.machine.streams if args[0].direction == "W" else 0)

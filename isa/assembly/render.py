@@ -104,10 +104,24 @@ def _text_of(value: Value, column: int, units: bool = False) -> str:
     raise WrittenError(ExpressionError(f"{describe(value)} cannot stand here", hint=hint), column)
 
 
+@lru_cache(maxsize=1 << 14)
+def _is_expression(text: str) -> bool:
+    """Whether an operand that is not canonical is an expression as a whole: what ``operand`` would find in the end."""
+    return (
+        "{" not in text
+        and "~" not in text
+        and not text.startswith(("#", "imm="))
+        and not _LITERAL.fullmatch(text)
+        and _EXPRESSION.search(text) is not None
+    )
+
+
 def operand(word: Word, names: Names) -> str:
     """An operand or result in canonical form; one that is no expression stays as it is."""
     if is_canonical(word.text):
         return word.text
+    if _is_expression(word.text):
+        return _text_of(value_of(word.text, word.column, names), word.column)
     text = interpolated(word, names)
     if text != word.text and is_canonical(text):
         return text
