@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from isa.assembly.advice import form_of, nearest, queues_for
 from isa.assembly.author import Author
 from isa.assembly.bind import bound
 from isa.assembly.blocks import Blocks
+from isa.assembly.cycles import no_search_for_cycles
 from isa.assembly.directives import DirectiveError, Surroundings
 from isa.assembly.dispatching import Dispatcher
 from isa.assembly.errors import AssemblyError, AssemblyErrors
@@ -388,12 +388,5 @@ def assemble(
     TSP209 name, TSP210 block, TSP211 limit, TSP212 file, TSP213 tensor or data, TSP214 time, TSP216 .. TSP221 contracts.
     """
     assembler = Assembler(machine, where, parameters or {})
-    # A line leaves some thirty tuples that stay: Python's search for cycles would walk all of them again and again, a tenth
-    # of the time, and find none. A text is bounded (MOST_LINES), and so is what is not found meanwhile.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with no_search_for_cycles():
         return assembler.run(text, folder)
-    finally:
-        if collecting:
-            gc.enable()

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from isa.assembly.lines import Word
-from isa.instruction import REGISTRY, Instruction
+from isa.instruction import REGISTRY
 
 OPEN: Final = {"(": ")", "{": "}", "[": "]"}
 CLOSE: Final = frozenset(OPEN.values())
@@ -84,44 +85,61 @@ class Written(NamedTuple):
 
 
 NOTHING: Final = Word("", 0)
-_BRACED: Final = r"\{[\w.+*/%-]*\}"
-_ATOM: Final = rf"[#A-Za-z0-9_](?:[\w.+*/%~]|-(?!>)|{_BRACED})*(?<![+*/%-])"
-_ATOMS: Final = rf"{_ATOM}(?:,[ \t]*{_ATOM})*"
-_TIGHT: Final = re.compile(
-    rf"[ \t]*(?:@([\w.+*/%-]+)[ \t]+)?([A-Za-z_](?:[\w.]|{_BRACED})*):[ \t]+([a-z][a-z0-9_]*)"
-    rf"[ \t]+({_ATOMS})(?:[ \t]+->[ \t]+({_ATOMS}))?"
-    rf"((?:[ \t]+(?:x[0-9]\w*|x{_BRACED}|[/+!-](?:\w+|{_BRACED})))*)[ \t]*(?:;[^\"]*)?",
-    re.ASCII,
-)
-"""Most dispatches: no label, no quotes, no parentheses, no whitespace within an operand."""
-_EACH: Final = re.compile(r"[^\s,]+")
+_DIGITS: Final = re.compile(r"[0-9]+")
 
 
-def take_apart(line: str) -> Written | None:
-    """A line's parts, or None where it has not the form of a dispatch."""
-    return _quick(line) or take_apart_slowly(line)
+class _Shape(NamedTuple):
+    """Of every word of a line in which each number is a ``0``: its ends, and how many numbers stand before each."""
+
+    spans: list[tuple[int, int, int, int]]
+    ends: tuple[int, int]
+    """How many words there are up to the last operand, and up to the last result."""
 
 
-def _quick(line: str) -> Written | None:
-    """The same for a line of the form ``_TIGHT``; None for any other."""
-    found = _TIGHT.fullmatch(line)
-    if found is None or not REGISTRY.get(found[3], Instruction).operands:
+@lru_cache(maxsize=1 << 12)
+def _shape(line: str) -> _Shape | None:
+    written = take_apart_slowly(line)
+    if written is None:
         return None
-    time = Word(found[1], found.start(1) + 1) if found[1] else NOTHING
-    queue, mnemonic = Word(found[2], found.start(2) + 1), Word(found[3], found.start(3) + 1)
-    positional, results, suffixes = (_each(line, *found.span(i)) for i in (4, 5, 6))
-    return Written(NOTHING, time, queue, mnemonic, positional, results, suffixes)
+    words = [*written[:4], *written.positional, *written.results, *written.suffixes]
+    spans = []
+    for word in words:
+        start = word.column - 1  # -1: the word is absent
+        end = start + len(word.text)
+        spans.append(
+            (start, line.count("0", 0, max(start, 0)), end, line.count("0", 0, max(end, 0)))
+        )
+    operands = 4 + len(written.positional)
+    return _Shape(spans, (operands, operands + len(written.results)))
 
 
-def _each(line: str, start: int, end: int) -> list[Word]:
-    """The parts between whitespace and commas of part of a line: none from -1 to -1."""
-    if end <= start:
-        return []
-    return [Word(m[0], m.start() + 1) for m in _EACH.finditer(line, start, end)]
+@lru_cache(maxsize=1 << 12)
+def take_apart(line: str) -> Written | None:
+    """A line's parts, or None where it has not the form of a dispatch.
+
+    Where parts begin and end does not depend on which digits stand in a row, nor on how many: lines of one shape, which
+    differ in numbers and comments only, are taken apart once.
+    """
+    text = code_of(line)
+    shape = _shape("0".join(_DIGITS.split(text)))
+    if shape is None:
+        return None
+    longer = [0, *accumulate(len(digits) - 1 for digits in _DIGITS.findall(text))]
+    words = []
+    for start, numbers, end, numbers_at_end in shape.spans:
+        if start < 0:
+            words.append(NOTHING)
+            continue
+        start += longer[numbers]
+        words.append(Word(text[start : end + longer[numbers_at_end]], start + 1))
+    first, second = shape.ends
+    label, time, queue, mnemonic = words[:4]
+    operands, results, suffixes = words[4:first], words[first:second], words[second:]
+    return Written(label, time, queue, mnemonic, operands, results, suffixes)
 
 
 def take_apart_slowly(line: str) -> Written | None:
-    """``take_apart``, a character at a time."""
+    """``take_apart``, mark by mark."""
     text = code_of(line)
     label, at = NOTHING, 0
     named = _LABEL.match(text)
