@@ -142,6 +142,12 @@ def _layernorm(attrs: Attrs, ops: Operands) -> Array:
     )
 
 
+def _rmsnorm(attrs: Attrs, ops: Operands) -> Array:
+    x, gamma, beta = ops
+    square = (x * x).mean(axis=-1, keepdims=True)
+    return np.asarray(x / np.sqrt(square + np.float32(number(attrs, "epsilon"))) * gamma + beta)
+
+
 def _linear(attrs: Attrs, ops: Operands) -> Array:
     product = ops[0] @ (ops[1].T if attrs["transposed"] else ops[1])
     return np.asarray(product + ops[2]) if len(ops) > 2 else np.asarray(product)
@@ -216,6 +222,7 @@ KERNELS: dict[str, Kernel] = {
     "MatMul": lambda _attrs, ops: np.asarray(ops[0] @ ops[1]),
     "Attention": _attention,
     "LayerNorm": _layernorm,
+    "RmsNorm": _rmsnorm,
     "Softmax": lambda attrs, ops: softmax(ops[0], integer(attrs, "axis")),
     "Embedding": lambda _attrs, ops: ops[0][ops[1]],
     "Reshape": lambda attrs, ops: ops[0].reshape(ints(attrs, "shape")),

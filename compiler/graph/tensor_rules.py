@@ -81,6 +81,7 @@ def _attention(attrs: Attrs, inputs: Inputs) -> Result:
 
 
 @define("LayerNorm(x, gamma, beta) {epsilon}", 3, 3, "over the last axis; gamma and beta [H]")
+@define("RmsNorm(x, gamma, beta) {epsilon}", 3, 3, "LayerNorm of what has mean 0, not centred")
 def _layernorm(attrs: Attrs, inputs: Inputs) -> Result:
     x, gamma, beta = (need(tensor) for tensor in inputs)
     number(attrs, "epsilon")

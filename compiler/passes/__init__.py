@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compiler.graph import Graph
+from compiler.passes.centre import centre
 from compiler.passes.cse import share
 from compiler.passes.fuse_attention import fuse_attention
 from compiler.passes.fuse_gelu import fuse_gelu
@@ -41,6 +42,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("movement", movement),
     Pass("simplify-moved", simplify),
     Pass("share-moved", share),
+    Pass("centre", centre),
     Pass("find-ranges", find_ranges),
     Pass("check-legal", check_legal),
 )

@@ -17,7 +17,7 @@ from compiler.tiling.embedding import embedding
 from compiler.tiling.expr import Leaf, Value
 from compiler.tiling.heads import joint_operands
 from compiler.tiling.linear import linear
-from compiler.tiling.reduce import layer_norm, reduction
+from compiler.tiling.reduce import layer_norm, reduction, rms_norm
 from compiler.tiling.values import MOVES, value
 from isa.errors import InputError
 from isa.machine import Machine
@@ -26,6 +26,7 @@ LOWERINGS: Final[Mapping[str, Callable[[Context, Node], Value]]] = {
     "Linear": linear,
     "Attention": attention,
     "LayerNorm": layer_norm,
+    "RmsNorm": rms_norm,
     "Embedding": embedding,
     "ReduceSum": reduction,
     "ReduceMean": reduction,

@@ -6,6 +6,8 @@ its last row, which is zero, so that OR-ing the groups' answers gives the row.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from compiler.graph import Node
@@ -40,13 +42,18 @@ def embedding(ctx: Context, node: Node) -> Value:
     store = DType.F16 if ctx.parts == 1 else DType.F32
     per = min(rows, ctx.machine["mem.words"] - 1)
     answers: list[Expr] = []
+
+    @cache
+    def rows_of() -> Array:
+        return constant.value().astype(store.numpy)
+
     for base in range(0, rows, per):
         count = min(per, rows - base)
 
         def data(base: int = base, count: int = count) -> Array:
-            block = np.zeros((count + 1, columns), np.float32)
-            block[:count] = constant.value()[base : base + count]
-            return block.astype(store.numpy)
+            block = np.zeros((count + 1, columns), store.numpy)
+            block[:count] = rows_of()[base : base + count]
+            return block
 
         group = Buffer(f"{table}[{base}:{base + count}]", store, count + 1, columns, data=data)
         out = ctx.buffer(f"{node.output}.g{base}", store, dims, columns)

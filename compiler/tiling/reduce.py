@@ -79,22 +79,27 @@ def fold_parts(
 
 
 def _stored_parts(
-    ctx: Context, name: str, dims: tuple[int, ...], source: Value, x: Buffer
+    ctx: Context, name: str, dims: tuple[int, ...], source: Value, x: Buffer, square: bool = False
 ) -> list[Buffer]:
-    """Write ``source`` to ``x`` chunk by chunk; the last chunk's op also folds the row: one trip through memory less."""
+    """Write ``source`` to ``x`` chunk by chunk; the last chunk's op also folds the row, or its squares: one trip through memory less."""
     parts, last = _parts(ctx, name, dims, x.columns), x.chunks(ctx.lanes) - 1
     ctx.write(dims, [(source.expr, x)], chunks=range(last))
     stored = ctx.leaf(x).expr
     for start, count in ctx.runs_of([(source.expr, x)]):
         chain = Chain(last, start, count)
+
+        def term(value: Operand, chain: Chain = chain) -> Operand:
+            return chain.add("mul", DType.F32, value, value) if square else value
+
         written_last = chain.result(source.expr)
-        total = written_last
+        inside = written_last
         if x.columns % ctx.lanes:
             mask = Leaf(lane_mask(ctx, x.columns).buffer, np.zeros(source.rows, np.int64))
-            total = chain.add("and", DType.F32, total, chain.operand(mask))
+            inside = chain.add("and", DType.F32, inside, chain.operand(mask))
+        total = term(inside)
         for chunk in range(last):
             chain.chunk = chunk
-            total = chain.add("add", DType.F32, total, chain.operand(stored))
+            total = chain.add("add", DType.F32, total, term(chain.operand(stored)))
         outputs = [Output(written_last, Rows(x, last, start, count)), *_split(chain, total, parts)]
         ctx.emit(VectorOp(ctx.node, count, tuple(chain.inputs), tuple(chain.steps), tuple(outputs)))
     return parts
@@ -135,31 +140,62 @@ def masked(ctx: Context, expr: Expr, chunk: int, columns: int, rows: int) -> Exp
 
 def layer_norm(ctx: Context, node: Node) -> Value:
     """Two-pass: mean from the row sum, variance from the squares of x - mean."""
-    x, gamma, beta = node.inputs
-    shape = ctx.shape(x)
-    dims, columns = row_dims(shape, "N"), shape[-1]
-    source = value(ctx, x, "N")
-    rows, scale = source.rows, imm(1.0 / columns)
-    chunks, mean = range(-(-columns // ctx.lanes)), f"{node.output}.mean"
+    source, dims, mean = (
+        _normed(ctx, node),
+        row_dims(ctx.shape(node.output), "N"),
+        f"{node.output}.mean",
+    )
     if isinstance(source.expr, Leaf):
-        each = [masked(ctx, source.expr, c, columns, rows) for c in chunks]
-        parts = fold_parts(ctx, mean, dims, columns, each)
+        parts = _folded(ctx, mean, dims, source)
     else:
-        held = ctx.buffer(f"{node.output}.x", DType.F32, dims, columns)
+        held = ctx.buffer(f"{node.output}.x", DType.F32, dims, source.columns)
         parts = _stored_parts(ctx, mean, dims, source, held)
         source = ctx.leaf(held)
-    total = ctx.leaf(sum_parts(ctx, mean, dims, columns, parts))
-    centred = apply("sub", source.expr, apply("mul", total.expr, scale))
-    squares = []
-    for c in chunks:
-        inside = masked(ctx, centred, c, columns, rows)
-        squares.append(apply("mul", inside, inside))
-    spread = ctx.leaf(lane_sum(ctx, f"{node.output}.var", dims, columns, squares))
+    total = ctx.leaf(sum_parts(ctx, mean, dims, source.columns, parts))
+    scaled = apply("mul", total.expr, imm(1.0 / source.columns))
+    centred = Value(apply("sub", source.expr, scaled), source.rows, source.columns)
+    squares = _folded(ctx, f"{node.output}.var", dims, centred, square=True)
+    return _normalized(ctx, node, centred, squares)
+
+
+def rms_norm(ctx: Context, node: Node) -> Value:
+    """One pass: the squares are folded while what they are of is written."""
+    source, dims, name = (
+        _normed(ctx, node),
+        row_dims(ctx.shape(node.output), "N"),
+        f"{node.output}.var",
+    )
+    if isinstance(source.expr, Leaf):
+        return _normalized(ctx, node, source, _folded(ctx, name, dims, source, square=True))
+    held = ctx.buffer(f"{node.output}.x", DType.F32, dims, source.columns)
+    squares = _stored_parts(ctx, name, dims, source, held, square=True)
+    return _normalized(ctx, node, ctx.leaf(held), squares)
+
+
+def _normed(ctx: Context, node: Node) -> Value:
+    return value(ctx, node.inputs[0], "N")
+
+
+def _folded(
+    ctx: Context, name: str, dims: tuple[int, ...], source: Value, square: bool = False
+) -> list[Buffer]:
+    """The parts of the row sums of a value, or of its squares."""
+    each: list[Expr] = []
+    for chunk in range(-(-source.columns // ctx.lanes)):
+        inside = masked(ctx, source.expr, chunk, source.columns, source.rows)
+        each.append(apply("mul", inside, inside) if square else inside)
+    return fold_parts(ctx, name, dims, source.columns, each)
+
+
+def _normalized(ctx: Context, node: Node, centred: Value, squares: Sequence[Buffer]) -> Value:
+    """``centred * rsqrt(sum of squares / columns + epsilon) * gamma + beta``."""
+    dims, columns, rows = row_dims(ctx.shape(node.output), "N"), centred.columns, centred.rows
+    spread = ctx.leaf(sum_parts(ctx, f"{node.output}.var", dims, columns, squares))
     epsilon = imm(number(node.attrs, "epsilon"))
-    factor = apply("rsqrt", apply("add", apply("mul", spread.expr, scale), epsilon))
-    row0 = np.zeros(rows, np.int64)
-    scaled = apply("mul", apply("mul", centred, factor), value(ctx, gamma, "N").at(row0).expr)
-    result = apply("add", scaled, value(ctx, beta, "N").at(row0).expr)
+    factor = apply("rsqrt", apply("add", apply("mul", spread.expr, imm(1.0 / columns)), epsilon))
+    gamma, beta = (value(ctx, name, "N").at(np.zeros(rows, np.int64)) for name in node.inputs[1:])
+    scaled = apply("mul", apply("mul", centred.expr, factor), gamma.expr)
+    result = apply("add", scaled, beta.expr)
     return written(ctx, node.output, Value(result, rows, columns), dims, "N")
 
 
@@ -179,15 +215,13 @@ def _over_lanes(ctx: Context, node: Node, shape: tuple[int, ...]) -> Value:
         raise ctx.unsupported(node, "over the last axis only f32 sums and means are mapped")
     dims, columns = row_dims(shape, "N"), shape[-1]
     found = aligned(ctx, node.inputs[0], shape, "N")
-    each = [
-        masked(ctx, found.expr, c, columns, math.prod(dims))
-        for c in range(-(-columns // ctx.lanes))
-    ]
-    total = ctx.leaf(lane_sum(ctx, node.output, dims, columns, each))
-    if node.op == "ReduceMean":
-        mean = apply("mul", total.expr, imm(1.0 / columns))
-        return written(ctx, node.output, Value(mean, total.rows, 1), dims, "N")
-    return total
+    parts = _folded(ctx, node.output, dims, found)
+    total = ctx.leaf(sum_parts(ctx, node.output, dims, columns, parts))
+    if node.op == "ReduceSum":
+        return total
+    mean = Value(apply("mul", total.expr, imm(1.0 / columns)), total.rows, 1)
+    once = ctx.uses[node.output] == 1 and node.output not in ctx.named
+    return mean if once else written(ctx, node.output, mean, dims, "N")
 
 
 def _over_rows(ctx: Context, node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:

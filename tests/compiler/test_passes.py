@@ -86,6 +86,73 @@ def test_layer_normalization_written_out() -> None:
     assert ops(check(model(nodes, {"x": (2, 3, 4)}, "y", weights, opset=13))) == ["LayerNorm"]
 
 
+NORM = node("LayerNormalization", "s gamma beta", "y", epsilon=1e-5)
+
+
+def norm_weights(width: int, **more: Any) -> dict[str, Any]:
+    """Gamma and beta, and weights of 4 rows that are far from centred."""
+    rng = np.random.default_rng(3)
+    beta = rng.standard_normal(width, np.float32)
+    w = rng.standard_normal((4, width), np.float32) + 1
+    return {"gamma": beta * 2 - 1, "beta": beta, "w": w, **more}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_layer_norm_of_a_product_is_centred_by_its_weights(transposed: bool) -> None:
+    weights = norm_weights(6, b=np.arange(6, dtype=np.float32))
+    if transposed:
+        weights["w"] = np.ascontiguousarray(weights["w"].T)
+    product = node("Gemm", "x w b", "s", transB=1) if transposed else node("MatMul", "x w", "p")
+    nodes = [product, NORM] if transposed else [product, node("Add", "p b", "s"), NORM]
+    graph = check(model(nodes, {"x": (3, 4)}, "y", weights))
+    assert ops(graph) == ["Linear", "RmsNorm"]
+    linear = graph.nodes[0]
+    for name in linear.inputs[1:]:
+        values = graph.constants[name].value()
+        assert abs(values.mean(axis=0 if linear.attrs["transposed"] else -1)).max() < 1e-5
+
+
+def test_the_mean_of_a_residual_is_taken_from_the_residual() -> None:
+    """It does not wait for the product."""
+    nodes = [node("MatMul", "x w", "p"), node("Add", "r p", "s"), NORM]
+    graph = check(model(nodes, {"x": (3, 4), "r": (3, 6)}, "y", norm_weights(6)))
+    assert sorted(ops(graph)) == ["Add", "Linear", "ReduceMean", "RmsNorm", "Sub"]
+    mean = next(item for item in graph.nodes if item.op == "ReduceMean")
+    assert (mean.inputs, mean.origin) == (("r",), ("y",))
+
+
+def test_tables_and_constants_are_centred_row_by_row() -> None:
+    rng = np.random.default_rng(5)
+    weights = norm_weights(6, t=rng.standard_normal((9, 6), np.float32) + 5)
+    weights["p"] = rng.standard_normal((3, 6), np.float32) - 2
+    nodes = [node("Gather", "t i_ids", "e"), node("Add", "e p", "s"), NORM]
+    assert ops(check(model(nodes, {"i_ids": (3,)}, "y", weights))) == [
+        "Embedding",
+        "Add",
+        "RmsNorm",
+    ]
+
+
+KEPT = {
+    "two residuals": ([node("MatMul", "x w", "p"), node("Add", "p r", "q"), node("Add", "q z", "s")], "y"),
+    "nothing constant": ([node("Add", "r z", "s")], "y"),
+    "the sum is an output": ([node("MatMul", "x w", "p"), node("Add", "p r", "s")], "y s"),
+    "the product has another reader": (
+        [node("MatMul", "x w", "p"), node("Add", "p r", "s"), node("Exp", "p", "e")], "y e",
+    ),
+    "a term is broadcast over columns": ([node("MatMul", "x w", "p"), node("Add", "p u", "s")], "y"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_what_is_not_centred(case: str) -> None:
+    """A mean would have to be computed in more than one place, or nothing would be gained."""
+    nodes, outputs = KEPT[case]
+    inputs = {"x": (3, 4), "r": (3, 6), "z": (3, 6), "u": (3, 1)}
+    used = {name: shape for name, shape in inputs.items() if any(name in n.input for n in nodes)}
+    assert "LayerNorm" in ops(check(model([*nodes, NORM], used, outputs, norm_weights(6))))
+
+
 @pytest.mark.parametrize("row", [(6,), (1, 1, 6)])
 def test_a_constant_row_is_the_bias_of_the_layer_before_it(row: tuple[int, ...]) -> None:
     weights = {
@@ -238,7 +305,8 @@ def test_equal_nodes_are_computed_once() -> None:
     assert ops(check(model(nodes, {"x": (2, 3)}, "y", weights))) == ["Add", "Mul"]
 
 
-CORE = {"Linear", "Attention", "LayerNorm", "Gelu", "Embedding", "Add", "Reshape", "Cast", "Where"}
+CORE = {"Linear", "Attention", "RmsNorm", "Gelu", "Embedding", "Add", "Reshape", "Cast", "Where"}
+MEANS = {"ReduceMean", "Sub"}
 CARRIED: dict[str, dict[str, int]] = {
     "minilm.dynamo.static": {},
     "minilm.legacy.dynamic": {"batch": 3, "seq": 37},
@@ -257,8 +325,9 @@ def test_a_layer_of_each_exporter_is_canonical_and_equal(
     dims = CARRIED[name]
     graph = import_model(path, dims)
     counts = Counter(ops(graph))
-    assert set(counts) == CORE
-    assert (counts["Linear"], counts["Attention"], counts["LayerNorm"]) == (6, 1, 3)
+    assert set(counts) == CORE | MEANS
+    assert (counts["Linear"], counts["Attention"], counts["RmsNorm"]) == (6, 1, 3)
+    assert (counts["ReduceMean"], counts["Sub"]) == (2, 2)  # of the residuals; tables are centred
     attention = next(item for item in graph.nodes if item.op == "Attention")
     batch, length = graph.inputs[0].tensor.shape
     assert graph.tensors[attention.inputs[3]].shape == (batch, 1, 1, length)
