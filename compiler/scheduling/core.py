@@ -40,6 +40,8 @@ BANK_COST = 64
 """Cycles that the bank costs in which what a result is computed from lies."""
 WEIGHTS_BANK = 1024
 """Cycles that the constants' bank costs in a slice of the weights': a load wants 16 of those at once, and in no other place."""
+COPY_BELOW = 0.7
+"""Share of the memory that constants may take before weights are no longer copied to the other hemisphere."""
 LOOK_AHEAD = 512
 """Cycles over which slices are compared."""
 SMALL_ROWS = 128
@@ -71,6 +73,7 @@ class Core:
     bursts: BurstList = field(default_factory=BurstList)
     end: int = 0
     rotation: int = 0
+    copy_below: float = COPY_BELOW
 
     def __post_init__(self) -> None:
         m = self.machine

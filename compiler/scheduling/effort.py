@@ -6,6 +6,7 @@ apart, in no order. The variants and their sequence are fixed: the same effort g
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Final
 
@@ -30,6 +31,9 @@ _ROTATIONS: Final = (0, 3)
 EFFORTS: Final = (1, 1, 4, 16)
 """Schedules that are tried at each effort; at effort 0 the one is made without trying jobs out."""
 
+FRUGAL: Final = (0.4, 0.0)
+"""`COPY_BELOW` of further schedules, tried in turn where none of an effort finds room: weights are not copied early."""
+
 
 def variants(effort: int) -> list[Variant]:
     """What is tried at an effort (0 to 3), in this order; each effort from 1 on has what the one below it has."""
@@ -48,7 +52,8 @@ def search(
 ) -> tuple[Placement, Schedule]:
     """The schedule of fewest cycles among the variants of ``effort``, the first of those that are as short.
 
-    A variant that finds no room is passed over; raises ``LimitError`` TSP413, the first one's, when none does.
+    A variant that finds no room is passed over; when none finds any, weights are copied less. Raises ``LimitError`` TSP413, the
+    first one's, when that does not help.
     """
     best: tuple[Placement, Schedule] | None = None
     refused: LimitError | None = None
@@ -62,6 +67,11 @@ def search(
             continue
         if best is None or found[1].cycles < best[1].cycles:
             best = found
+    for share in FRUGAL if best is None else ():
+        try:
+            return schedule(tiles, machine, progress, replace(tried[0], copy_below=share))
+        except LimitError:
+            continue
     if best is None:
         assert refused is not None
         raise refused

@@ -7,7 +7,6 @@ priority first. A job is placed pass by pass, so that a short one may come in be
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,26 +14,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compiler.scheduling.core import CONSTANT_BANK, SMALL_CHIP, Core
+from compiler.scheduling.core import CONSTANT_BANK, COPY_BELOW, SMALL_CHIP, Core
 from compiler.scheduling.feed import Pair
 from compiler.scheduling.gather import GatherPlacer
 from compiler.scheduling.matrix import MatrixPlacer, Running, accumulators
 from compiler.scheduling.memory import Fragment, Memory
 from compiler.scheduling.tables import Tables
+from compiler.scheduling.urgency import Urgency
 from compiler.scheduling.vector import VectorPlacer
 from compiler.tiles import Buffer, GatherOp, MatrixJob, Rows, TileGraph, TileOp, VectorOp
 from isa.machine import Machine
 
 WINDOW = 256
 TRIALS = 8
-"""How many jobs are tried out before one is chosen, of those whose data is there within ``WINDOW`` cycles of the first."""
+"""How many jobs are tried out before one is chosen, of those whose data is there within ``WINDOW`` cycles of the first: half of
+them for their priority, half for their data."""
 SLACK = 32
 """Cycles by which a job may start later than the earliest and still go first by program order."""
 
 LOADED_AT_ONCE = 4
 """Runs of rows that load at a time as weights, if they lie in different slices."""
 
-LEAD = 1000
+LEAD = 500
 """Cycles of priority that the first rows of a tensor have over its last, found by trying BERT-base at 0 to 2,500."""
 
 Progress = Callable[[int, int], None]
@@ -42,12 +43,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to make the greedy choices: `LEAD`, `SLACK` and `TRIALS`, and where the order of slices begins."""
+    """One way to make the greedy choices: `LEAD`, `SLACK`, `TRIALS`, `COPY_BELOW`, and where the order of slices begins."""
 
     lead: int = LEAD
     slack: int = SLACK
     trials: int = TRIALS
     rotation: int = 0
+    copy_below: float = COPY_BELOW
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def schedule(
     variant: Variant = Variant(),
 ) -> tuple[Placement, Schedule]:
     """Place every op of ``tiles``; raises ``LimitError`` TSP413 when something does not fit."""
-    core = Core(machine, Tables(machine), Memory(machine), rotation=variant.rotation)
+    core = Core(
+        machine, Tables(machine), Memory(machine), rotation=variant.rotation, copy_below=variant.copy_below
+    )  # fmt: skip
     run = _Run(core, tiles, variant, progress)
     run.gather.place_tables(op for op in tiles.ops if isinstance(op, GatherOp))
     _place_inputs(core, tiles)
@@ -177,13 +181,15 @@ class _Run:
         self.waiting: list[int] = []
         self.operands: dict[int, int] = {}
         self.next: list[list[int]] = [[] for _ in tiles.ops]
-        self.ready: list[int] = []
         self.jobs: dict[int, MatrixJob] = {}
         self.stack: tuple[list[Running], list[Running]] = ([], [])
         self.bounds: dict[tuple[int, int], int] = {}
         self.done = 0
         self._dependences()
         self.level = self._levels()
+        self.vectors = Urgency(self.level)
+        for i in [i for i, count in enumerate(self.waiting) if count == 0]:
+            self._offer(i)
 
     def _dependences(self) -> None:
         writers = _Writers()
@@ -206,8 +212,6 @@ class _Run:
             self.waiting.append(len(before))
             for b in before:
                 self.next[b].append(i)
-            if not before:
-                self._offer(i)
         for buffer in self.tiles.outputs.values():
             self._keep(buffer)
 
@@ -262,17 +266,17 @@ class _Run:
         if isinstance(op, MatrixJob):
             self.jobs[i] = op
         else:
-            heapq.heappush(self.ready, i)
+            self.vectors.offer(i)
 
     def all(self) -> None:
         """Place everything, pass by pass on the pair that is free first."""
-        while self.ready or self.jobs or any(self.stack):
-            while self.ready:
-                i = heapq.heappop(self.ready)
+        while self.done < len(self.tiles.ops):
+            i = self.vectors.take(idle=not self.jobs and not any(self.stack))
+            if i is not None:
                 self._place(self.tiles.ops[i])
                 self._finish(i)
-            pairs = [p for p in self.matrix.pairs if self.jobs or self.stack[p.hemisphere]]
-            if pairs:
+            else:
+                pairs = [p for p in self.matrix.pairs if self.jobs or self.stack[p.hemisphere]]
                 self._pass(min(pairs, key=lambda p: p.free))
 
     def _pass(self, pair: Pair) -> None:
@@ -293,6 +297,7 @@ class _Run:
             self.gather.place(op)
 
     def _finish(self, i: int) -> None:
+        self.vectors.finish(i)
         for n in self.next[i]:
             self.waiting[n] -= 1
             if self.waiting[n] == 0:
@@ -305,7 +310,7 @@ class _Run:
         """The matrix job that a pair starts next; None if it goes on with what it runs."""
         jobs = self.jobs
         if running is not None:
-            if len(self.stack[pair.hemisphere]) > 1:
+            if len(self.stack[pair.hemisphere]) > 1 or _light(running.job):
                 return None
             base = accumulators(running.job)
             jobs = {i: j for i, j in jobs.items() if _light(j) and self.matrix.fits(j, base)}
@@ -316,7 +321,12 @@ class _Run:
         ]
         here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)] or near
         best = sorted(here, key=lambda i: (not _light(jobs[i]), -self.level[i], i))
-        tried = best[: self.variant.trials]
+        half = self.variant.trials // 2
+        tried = best[: self.variant.trials - half]
+        rest = sorted(
+            best[self.variant.trials - half :], key=lambda i: (starts[i], -self.level[i], i)
+        )
+        tried += rest[:half]
         real = {i: self.matrix.probe(self.jobs[i], pair.hemisphere) for i in tried}
         soonest = pair.free if running is not None else min(real.values())
         good = [i for i in tried if real[i] <= soonest + self.variant.slack]

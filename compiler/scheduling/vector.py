@@ -24,6 +24,7 @@ class Arrival:
     rows: Rows
     offset: int
     planes: int
+    side: int = -1  # the hemisphere to read from where there is a choice; -1: none is better
     copy: Copy | None = None
     stream: Stream | None = None
 
@@ -68,6 +69,7 @@ class VectorPlacer:
     def place(self, op: VectorOp) -> int:
         """Place an op; the cycle in which its first operand reaches the VXM."""
         shape = self._shape(op)
+        self._choose_sides(shape)
         start = max(0, self._bound(shape, op.count))
         for _ in self.core.trials(start):
             trial, move = self._try(op, shape, start)
@@ -97,6 +99,19 @@ class VectorPlacer:
                     arrivals.append(Arrival(rows, time, rows.buffer.dtype.planes))
                 lookup[index, time] = len(arrivals) - 1
         return Shape(offsets, arrivals, lookup, self._interval(op))
+
+    def _choose_sides(self, shape: Shape) -> None:
+        """Spread what may be read on either side so that neither direction runs out of streams."""
+        planes, free = [0, 0], list[Arrival]()
+        for a in shape.arrivals:
+            sides = self.core.memory.fragment(a.rows.buffer, a.rows.chunk, a.rows.row).copies
+            if len(sides) == 1:
+                planes[next(iter(sides))] += a.planes
+            else:
+                free.append(a)
+        for a in free:
+            a.side = int(planes[1] < planes[0])
+            planes[a.side] += a.planes
 
     def _interval(self, op: VectorOp) -> int:
         """Cycles a row: what the ALUs of either class allow, with room left for another chain."""
@@ -140,7 +155,7 @@ class VectorPlacer:
         core = self.core
         fragment = core.memory.fragment(a.rows.buffer, a.rows.chunk, a.rows.row)
         moves = []
-        for copy in fragment.all_copies():
+        for copy in sorted(fragment.all_copies(), key=lambda c: c.hemisphere != a.side >= 0):
             move = self._take_copy(a, copy, start, count, step)
             if move == 0:
                 return 0

@@ -19,8 +19,6 @@ AT_ONCE = 32
 PARTS = (2, 4)
 """Into how many parts a load may be cut that finds no time in one go."""
 MAX_TILE_COPIES = 4
-COPY_BELOW = 0.7
-"""Share of the memory that constants may take before weights are no longer copied to the other hemisphere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ class TileLoader:
             return len(places) < MAX_TILE_COPIES
         here = any(self.core.hemisphere(p.slices[0]) == pair.hemisphere for p in places)
         words = 2 * self.core.per * self.m.words
-        return not here and self.core.memory.constant_words < COPY_BELOW * words
+        return not here and self.core.memory.constant_words < self.core.copy_below * words
 
     def _fresh(
         self, tile: WeightTile, steps: int, pair: Pair, start: int, end: int

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from compiler.scheduling.memory import ALWAYS, Copy, Memory, Written, plane_words
 from compiler.scheduling.tables import EAST, MAX_CYCLES, WEST, Tables
+from compiler.scheduling.urgency import DEFER, Urgency
 from compiler.tiles import Buffer
 from isa.errors import InternalError, LimitError
 from isa.instruction import DType
@@ -263,3 +264,26 @@ def test_elements_become_byte_planes() -> None:
     assert planes[0].tolist() == [[2, 4, 0, 0], [6, 8, 0, 0]]
     assert planes[1].tolist() == [[1, 3, 0, 0], [5, 7, 0, 0]]
     assert plane_words(values[:, :1], 4, uniform=True)[1].tolist() == [[1] * 4, [5] * 4]
+
+
+def test_what_is_wanted_late_waits_for_what_is_wanted_at_once() -> None:
+    """Op 2 becomes ready after op 1, and is placed before it; what is left is placed when nothing else can be."""
+    urgency = Urgency([4 * DEFER, 2 * DEFER, 4 * DEFER - 1, 0])
+    urgency.offer(1)
+    assert urgency.take(idle=False) is None
+    urgency.finish(0)
+    urgency.offer(2)
+    urgency.offer(3)
+    assert urgency.take(idle=False) == 2
+    urgency.finish(2)
+    assert urgency.take(idle=False) == 1
+    assert urgency.take(idle=False) is None
+    assert urgency.take(idle=True) == 3
+    assert urgency.take(idle=True) is None
+
+
+def test_ops_of_like_urgency_are_placed_in_program_order() -> None:
+    urgency = Urgency([DEFER, DEFER + 1, 2 * DEFER])
+    for i in (2, 1, 0):
+        urgency.offer(i)
+    assert [urgency.take(idle=False) for _ in range(3)] == [0, 1, 2]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from compiler import compile_model
 from compiler.scheduling import EFFORTS, Placement, Schedule, search
-from compiler.scheduling.effort import variants
+from compiler.scheduling.effort import FRUGAL, variants
 from compiler.scheduling.scheduler import Progress, Variant, schedule
 from compiler.tiles import TileGraph
 from isa.errors import LimitError, UsageError
@@ -59,15 +60,30 @@ def test_a_variant_without_room_is_passed_over(
     )
 
 
-def test_no_variant_has_room(demo_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("enough", [*FRUGAL, -1.0])
+def test_weights_are_copied_less_where_no_variant_has_room(
+    demo_model: Path, monkeypatch: pytest.MonkeyPatch, enough: float
+) -> None:
+    """Step by step; if nothing helps, the first refusal stands."""
     tiles, machine = compile_model(demo_model, DIMS).tiles, load_chip("tsp1")
+    tried: list[Variant] = []
 
-    def stand_in(*_: object) -> object:
-        raise LimitError(413, "no room")
+    def stand_in(
+        tiles: TileGraph, machine: Machine, progress: Progress | None, variant: Variant
+    ) -> tuple[Placement, Schedule]:
+        tried.append(variant)
+        if variant.copy_below > enough:
+            raise LimitError(413, f"no room for schedule {len(tried)}")
+        return schedule(tiles, machine, progress, variant)
 
     monkeypatch.setattr("compiler.scheduling.effort.schedule", stand_in)
-    with pytest.raises(LimitError, match="TSP413"):
-        search(tiles, machine, 2)
+    if enough < 0:
+        with pytest.raises(LimitError, match=r"TSP413: no room for schedule 1$"):
+            search(tiles, machine, 2)
+    else:
+        assert search(tiles, machine, 2)[1].cycles > 0
+    least = [share for share in FRUGAL if share >= enough]
+    assert tried == [*variants(2), *(replace(Variant(), copy_below=share) for share in least)]
 
 
 def test_an_effort_that_there_is_not(demo_model: Path) -> None:
