@@ -1,55 +1,55 @@
-"""Which words each node reads and writes, when, and what order that asks for.
+"""Which words each node reads and writes, and when.
 
-Words are numbered a slice; the accumulator rows of matrix plane ``p`` are slice ``2 * slices + p``. Of two accesses to a word,
-at least one a write, the earlier goes first; a write that takes effect in the cycle of a read precedes it.
+Words are numbered a slice; the accumulator rows of matrix plane ``p`` are slice ``2 * slices + p``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from emulator.jit.effects import Ints
-from emulator.jit.nodes import Graph, Kind, Node
-from isa.machine import Machine
+from emulator.jit.nodes import Bools, Graph, Kind, heads
 from isa.ops.mem import Scatter, Write
 from isa.program import Program
 
-BUCKET: Final = 7
-"""Accesses are looked up by ``address >> BUCKET``."""
 
+class Accesses(NamedTuple):
+    """``count`` accesses of ``width`` words from ``address`` on, each ``stride`` further, ``interval`` cycles apart. Columns."""
 
-class Access(NamedTuple):
-    """``count`` accesses of ``width`` words from ``address`` on, each ``stride`` further, ``interval`` cycles apart."""
+    node: Ints
+    slice: Ints
+    address: Ints
+    stride: Ints
+    width: Ints
+    time: Ints
+    interval: Ints
+    count: Ints  # type: ignore[assignment]  # tuple.count is not used
+    write: Bools
 
-    node: int
-    slice: int
-    address: int
-    stride: int
-    width: int
-    time: int
-    interval: int
-    count: int  # type: ignore[assignment]  # tuple.count is not used
-    write: bool
+    @property
+    def low(self) -> Ints:
+        """The lowest word."""
+        low: Ints = self.address + np.minimum(0, self.stride * (self.count - 1))
+        return low
 
-    low: int
-    high: int
-    last: int
+    @property
+    def high(self) -> Ints:
+        """The highest word."""
+        reach = np.maximum(0, self.stride * (self.count - 1))
+        high: Ints = self.address + reach + self.width - 1
+        return high
 
-    @classmethod
-    def of(
-        cls, node: int, slice_: int, address: int, stride: int, width: int, time: int, interval: int,
-        count: int, write: bool
-    ) -> Access:  # fmt: skip
-        """With the lowest and highest word, and when the last access happens."""
-        reach = stride * (count - 1)
-        low, high = address + min(0, reach), address + max(0, reach) + width - 1
-        last = time + interval * (count - 1)
-        return cls(
-            node, slice_, address, stride, width, time, interval, count, write, low, high, last
-        )
+    @property
+    def last(self) -> Ints:
+        """When the last of the accesses happens."""
+        return self.time + self.interval * (self.count - 1)
+
+    def take(self, rows: Ints) -> Accesses:
+        """Some of them."""
+        columns: list[Any] = [column[rows] for column in self]
+        return Accesses(*columns)
 
 
 class Changing:
@@ -89,158 +89,86 @@ def _counts(steps: Ints) -> Ints:
     return out
 
 
-class Accesses:
-    """The accesses of a graph's nodes that matter for their order."""
-
-    def __init__(self, graph: Graph, changing: Changing) -> None:
-        self.graph, self.changing = graph, changing
-        self.machine: Machine = graph.machine
-        self.read_latency = 0
-        self.columns = graph.columns
-
-    def of(self, node: Node) -> Iterator[Access]:
-        """The accesses of one node."""
-        graph, kind = self.graph, node.kind
-        for ref in set(node.refs):
-            if graph.is_read(ref.burst):
-                yield from self._read(node.id, ref.burst, ref.index, ref.step, node.count)
-        if kind is Kind.COPY:
-            yield from self._read(node.id, node.burst, node.first, 1, node.count)
-        elif kind in (Kind.WRITE, Kind.GATHER, Kind.SCATTER):
-            yield self._port(node)
-        elif kind is Kind.ACC:
-            row, stride = self._arg(node, 1), self.columns["stride"][node.burst]
-            plane = 2 * self.machine.slices + graph.plane(node.burst)
-            interval = self.columns["interval"][node.burst]
-            row += node.first * stride
-            yield Access.of(
-                node.id, plane, row, stride, 1, node.time, interval, node.count, write=True
-            )
-        elif kind is Kind.PACK:
-            weights = graph.weights[node.weights]
-            for burst, instances in weights.sources:
-                if graph.is_read(burst):
-                    for first, step, count in progressions(instances):
-                        yield from self._read(node.id, burst, first, step, count)
-
-    def _arg(self, node: Node, index: int) -> int:
-        return int(self.columns["args"][node.burst][index])
-
-    def _read(self, node: int, burst: int, index: int, step: int, count: int) -> Iterator[Access]:
-        """Reading a MEM read burst's words in place, as of the cycles in which the burst is dispatched."""
-        c = self.columns
-        slice_, stride, interval = c["queue"][burst], c["stride"][burst], c["interval"][burst]
-        address = c["args"][burst][0] + index * stride
-        step = step if count > 1 else 0
-        time = c["cycle"][burst] + index * interval
-        access = Access.of(
-            node, slice_, address, stride * step, 1, time, interval * step, count, write=False
-        )
-        if self.changing.writes(slice_, access.low, access.high):
-            yield access
-
-    def _port(self, node: Node) -> Access:
-        """A write, gather or scatter; a gather or scatter may touch all of its range each time."""
-        c, burst = self.columns, node.burst
-        writes = node.kind is not Kind.GATHER
-        address, stride, width = self._arg(node, 0), c["stride"][burst], 1
-        if node.kind is not Kind.WRITE:
-            width = self._arg(node, 1) + 1
-        address += node.first * stride
-        interval = c["interval"][burst]
-        return Access.of(
-            node.id,
-            c["queue"][burst],
-            address,
-            stride,
-            width,
-            node.time,
-            interval,
-            node.count,
-            writes,
-        )
+def accesses(graph: Graph, changing: Changing, needed: Bools) -> Accesses:
+    """The accesses of a graph's needed nodes that matter for their order: not those of words that nobody writes."""
+    refs = graph.refs
+    ref = np.flatnonzero(graph.in_place[refs.burst])
+    count = graph.count[refs.node[ref]]
+    copy = np.flatnonzero(graph.kind == Kind.COPY)
+    parts = [
+        _read(graph, refs.node[ref], refs.burst[ref], refs.index[ref], refs.step[ref], count),
+        _read(graph, copy, graph.burst[copy], graph.first[copy], copy * 0 + 1, graph.count[copy]),
+        _read(graph, *_packed(graph)),
+        _ports(graph),
+        _accumulators(graph),
+    ]
+    every = Accesses(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    every = every.take(np.flatnonzero(needed[every.node]))
+    words = every.slice < len(changing.written)
+    row = np.where(words, every.slice, 0)
+    low, high = (np.where(words, word, 0) for word in (every.low, every.high))
+    written = changing.written[row, high + 1] != changing.written[row, low]
+    return every.take(np.flatnonzero(~words | every.write | written))
 
 
-def progressions(values: Ints) -> list[tuple[int, int, int]]:
-    """Sorted numbers as ``first, step, count``: one progression where they are evenly spaced, else one each."""
-    steps = np.diff(values)
-    if len(steps) == 0:
-        return [(int(values[0]), 0, 1)]
-    if (steps == steps[0]).all():
-        return [(int(values[0]), int(steps[0]), len(values))]
-    return [(int(v), 0, 1) for v in values]
+def _read(graph: Graph, node: Ints, burst: Ints, index: Ints, step: Ints, count: Ints) -> Accesses:
+    """Reading MEM read bursts' words in place, as of the cycles in which the burst is dispatched."""
+    step = np.where(count > 1, step, 0)
+    stride, interval = graph.stride[burst], graph.interval[burst]
+    address = graph.args[burst, 0] + index * stride
+    time = graph.cycle[burst] + index * interval
+    width, write = np.ones_like(node), np.zeros(len(node), np.bool_)
+    return Accesses(
+        node, graph.queue[burst], address, stride * step, width, time, interval * step, count, write
+    )
 
 
-def ordered(accesses: list[Access]) -> Iterator[tuple[Access, Access]]:
-    """Pairs of accesses that may touch one word, at least one a write, the one that starts first in front.
-
-    A pair is left out where a chain of others already asks for the same order.
-    """
-    accesses.sort(key=lambda a: (a.time, not a.write))
-    written: dict[tuple[int, int], list[Access]] = {}
-    read: dict[tuple[int, int], list[Access]] = {}
-    for later in accesses:
-        low, high, seen = later.low, later.high, set[int]()
-        for bucket in range(low >> BUCKET, (high >> BUCKET) + 1):
-            key = (later.slice, bucket)
-            writes = written.get(key)
-            reads = read.get(key) if later.write else None
-            for earlier in (*(writes or ()), *(reads or ())):
-                if earlier.low <= high and earlier.high >= low and id(earlier) not in seen:
-                    seen.add(id(earlier))
-                    yield earlier, later
-            if not later.write:
-                read.setdefault(key, []).append(later)
-                continue
-            if later.width == 1 and abs(later.stride) == 1:
-                for held in (writes, reads):
-                    if held:
-                        held[:] = [a for a in held if not _replaces(later, a, bucket)]
-            written.setdefault(key, []).append(later)
+def _packed(graph: Graph) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """What PACK nodes read in place, as ``_read`` wants it: one progression a burst where that is evenly spaced."""
+    node, burst, index = (c[graph.in_place[graph.packed[1]]] for c in graph.packed)
+    begin = heads(np.cumsum(np.diff(node, prepend=-1) | np.diff(burst, prepend=-1) != 0))
+    length = np.diff(np.append(begin, len(node)))
+    own = np.repeat(np.arange(len(begin)), length)
+    step = np.zeros_like(begin)
+    several = length > 1
+    step[several] = index[begin[several] + 1] - index[begin[several]]
+    even = index == index[begin][own] + (np.arange(len(node)) - begin[own]) * step[own]
+    uneven = np.bincount(own[~even], minlength=len(begin)) > 0
+    one, each = begin[~uneven], np.flatnonzero(uneven[own])
+    rows = np.append(one, each)
+    single = np.zeros_like(each)
+    steps, counts = np.append(step[~uneven], single), np.append(length[~uneven], single + 1)
+    return node[rows], burst[rows], index[rows], steps, counts
 
 
-def _replaces(later: Access, earlier: Access, bucket: int) -> bool:
-    """Whether whatever must follow ``earlier`` within a bucket follows ``later`` anyhow."""
-    first, last = bucket << BUCKET, ((bucket + 1) << BUCKET) - 1
-    inside = later.low <= max(earlier.low, first) and later.high >= min(earlier.high, last)
-    return inside and earlier.last < later.time
+def _ports(graph: Graph) -> Accesses:
+    """Writes, gathers and scatters; a gather or scatter may touch all of its range each time."""
+    node = np.flatnonzero(np.isin(graph.kind, (Kind.WRITE, Kind.GATHER, Kind.SCATTER)))
+    burst, kind = graph.burst[node], graph.kind[node]
+    stride, count = graph.stride[burst], graph.count[node]
+    address = graph.args[burst, 0] + graph.first[node] * stride
+    width = np.where(kind == Kind.WRITE, 1, graph.args[burst, 1] + 1)
+    return Accesses(
+        node,
+        graph.queue[burst],
+        address,
+        stride,
+        width,
+        graph.time[node],
+        graph.interval[burst],
+        count,
+        kind != Kind.GATHER,
+    )
 
 
-def directions(x: Access, y: Access) -> tuple[bool, bool]:
-    """Whether some access of ``x`` must precede one of ``y``, and the other way round. ``x`` starts first."""
-    if x.last < y.time or (x.last == y.time and x.write):
-        return True, False
-    if x.stride == y.stride != 0 and x.interval == y.interval and x.width == y.width == 1:
-        apart, rest = divmod(y.address - x.address, x.stride)
-        if rest or not -y.count < apart < x.count:
-            return False, False
-        # Instance i of x and i - apart of y meet, always equally long after one another.
-        lead = y.time - x.interval * apart - x.time
-        first = lead > 0 or (lead == 0 and x.write)
-        return first, not first
-    collide, earlier = _meetings(x, y)
-    return bool((collide & earlier).any()), bool((collide & ~earlier).any())
-
-
-def _meetings(x: Access, y: Access) -> tuple[np.ndarray, np.ndarray]:
-    """``[x.count, y.count]``: whether instances touch a common word, and whether x's goes first."""
-    i, j = np.arange(x.count)[:, None], np.arange(y.count)[None, :]
-    a, b = x.address + x.stride * i, y.address + y.stride * j
-    collide = (a <= b + y.width - 1) & (b <= a + x.width - 1)
-    s, t = x.time + x.interval * i, y.time + y.interval * j
-    return collide, (s < t) | ((s == t) & x.write)
-
-
-def row_by_row(x: Access, y: Access) -> tuple[bool, bool]:
-    """Whether doing both a row at a time keeps their order, and whether rows are then independent of each other.
-
-    Within a row, reads come before writes, and writes in no particular order.
-    """
-    collide, earlier = _meetings(x, y)
-    if not collide.any():
-        return True, True
-    i, j = np.arange(x.count)[:, None], np.arange(y.count)[None, :]
-    if x.write and y.write and (collide & (i == j)).any():
-        return False, False
-    x_first = (i < j) | ((i == j) & y.write)
-    return bool((x_first == earlier)[collide].all()), not bool((collide & (i != j)).any())
+def _accumulators(graph: Graph) -> Accesses:
+    """The accumulator rows of ``acc`` nodes."""
+    node = np.flatnonzero(graph.kind == Kind.ACC)
+    burst = graph.burst[node]
+    stride, width = graph.stride[burst], np.ones_like(node)
+    address = graph.args[burst, 1] + graph.first[node] * stride
+    place = 2 * graph.machine.slices + graph.plane(burst)
+    time, interval = graph.time[node], graph.interval[burst]
+    return Accesses(
+        node, place, address, stride, width, time, interval, graph.count[node], width > 0
+    )

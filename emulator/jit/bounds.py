@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from emulator.jit.effects import distinct
 from isa.errors import InternalError
 from isa.instruction import BY_OPCODE, DType
 from isa.machine import Machine
@@ -22,7 +23,7 @@ def check_bounds(program: Program) -> None:
     machine, bursts = program.machine, program.bursts
     kinds = np.array([*machine.queue_kinds, ""])
     queue = np.minimum(bursts["queue"], machine.queues)
-    for opcode in np.unique(bursts["opcode"]):
+    for opcode in distinct(bursts["opcode"]):
         cls = BY_OPCODE.get(int(opcode))
         rows = np.flatnonzero(bursts["opcode"] == opcode)
         if cls is None or cls.word_only:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from emulator.image import Image, constant_words
 from emulator.jit.accesses import Changing
-from emulator.jit.effects import Ints
+from emulator.jit.effects import Ints, ranges
 from emulator.jit.nodes import Graph
-from emulator.jit.places import Places
 from emulator.jit.regions import Region
 from isa.program import Program
 
@@ -60,22 +57,32 @@ class Constants:
     def _named(self, burst: Ints, index: Ints) -> tuple[Ints, Ints]:
         return self._queue[burst], self._address[burst] + index * self._stride[burst]
 
-    def needed(self, graph: Graph, places: Places, changing: Changing) -> tuple[Ints, Ints]:
-        """Of ``listed``, what has to lie in the chip's memory before a run, and those of them that a run changes."""
+    def needed(
+        self, graph: Graph, used: Ints, ranges_: list[tuple[int, int, int]], changing: Changing
+    ) -> tuple[Ints, Ints]:
+        """Of ``listed``, what has to lie in the chip's memory before a run, and those of them that a run changes.
+
+        Args:
+            graph, changing: the program's.
+            used: MEM read bursts whose words kernels read there.
+            ranges_: words (slice, first, last) that they read besides.
+        """
         written = (changing.written[:, 1:] != changing.written[:, :-1]).reshape(-1)
-        wanted = written.copy()
-        for first, stride, count in self._ranges(graph, places):
-            wanted[first + stride * np.arange(count)] = True
+        more = [(s * self.depth + low, high - low + 1) for s, low, high in ranges_]
+        pieces = (p for tensor in self.program.outputs for p in tensor.pieces)
+        more += [(p.slice * self.depth + p.address, p.rows) for p in pieces]
+        extra = np.array(more, np.int64).reshape(-1, 2)
+        first, stride, count = self._address[used], self._stride[used], graph.length[used]
+        first = self._queue[used] * self.depth + first + np.minimum(stride * (count - 1), 0)
+        stride = np.abs(stride)
+        count = np.where(stride == 0, 1, count)
+        sparse = (stride > 1) & (count > 1)
+        begin = np.append(first[~sparse], extra[:, 0])
+        end = begin + np.append(count[~sparse], extra[:, 1])
+        steps = np.bincount(begin, minlength=len(written) + 1)
+        wanted = np.cumsum(steps - np.bincount(end, minlength=len(steps)))[:-1] > 0
+        single = np.repeat(first[sparse], count[sparse])
+        wanted[single + np.repeat(stride[sparse], count[sparse]) * ranges(count[sparse])] = True
+        wanted |= written
         listed = self.listed
         return listed[wanted[listed[:, 0]]], listed[written[listed[:, 0]]]
-
-    def _ranges(self, graph: Graph, places: Places) -> Iterable[tuple[int, int, int]]:
-        """``first, stride, count`` of words that kernels or the host read in memory."""
-        c = graph.columns
-        for burst in places.used:
-            first = c["queue"][burst] * self.depth + c["args"][burst][0]
-            yield first, c["stride"][burst], c["count"][burst]
-        for slice_, low, high in places.ranges:
-            yield slice_ * self.depth + low, 1, high - low + 1
-        for piece in (p for tensor in self.program.outputs for p in tensor.pieces):
-            yield piece.slice * self.depth + piece.address, 1, piece.rows

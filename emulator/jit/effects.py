@@ -66,7 +66,7 @@ class Effects:
         self.position = np.array(self.machine.queue_positions)[self.bursts["queue"]]
         self.cycle = self.bursts["cycle"].astype(np.int64)
         self._reads, self._puts = Progressions(), Progressions()
-        for opcode in np.unique(self.bursts["opcode"]):
+        for opcode in distinct(self.bursts["opcode"]):
             cls = BY_OPCODE[int(opcode)]
             rows = np.flatnonzero(self.bursts["opcode"] == opcode)
             if cls.unit == "ICU":
@@ -97,7 +97,7 @@ class Effects:
     def read(self, rows: Ints, stream: Ints, planes: Ints | int, delay: Ints | int = 0) -> None:
         """The bursts read ``planes`` consecutive streams at their own position, ``delay`` cycles before dispatch."""
         counts = np.broadcast_to(planes, rows.shape)
-        burst, plane = np.repeat(rows, counts), _ranges(counts)
+        burst, plane = np.repeat(rows, counts), ranges(counts)
         cycle = np.repeat(self.cycle[rows] - delay, counts)
         where = self._diagonal(np.repeat(stream, counts) + plane, cycle, self.position[burst])
         self._reads.add(
@@ -108,7 +108,7 @@ class Effects:
     def put(self, rows: Ints, stream: Ints, planes: Ints | int) -> None:
         """The bursts' result leaves on ``planes`` consecutive streams."""
         counts = np.broadcast_to(planes, rows.shape)
-        burst, plane = np.repeat(rows, counts), _ranges(counts)
+        burst, plane = np.repeat(rows, counts), ranges(counts)
         cycle = np.repeat(self.cycle[rows] + self.latency(rows), counts)
         where = self._diagonal(np.repeat(stream, counts) + plane, cycle, self.position[burst])
         self._puts.add(burst, plane, where[0], self.bursts, where[1])
@@ -135,10 +135,18 @@ class Effects:
         return self.machine["vxm.alus"] + self.plane(rows)
 
 
-def _ranges(counts: Ints) -> Ints:
+def ranges(counts: Ints) -> Ints:
     """``0..n-1`` for each n, concatenated."""
     ends = np.cumsum(counts)
     return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
+
+
+def distinct(values: Ints) -> Ints:
+    """Values in ascending order, each once; ``np.unique`` would import masked arrays first."""
+    ordered = np.sort(values, axis=None)
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
 
 
 def _read(e: Effects, rows: Ints) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from emulator.jit.accesses import Changing
 from emulator.jit.constants import Constants
 from emulator.jit.effects import Ints
-from emulator.jit.nodes import Graph, Kind, Node
+from emulator.jit.nodes import Graph, Kind
 from emulator.jit.places import Places
 from emulator.jit.table import Table
 from emulator.lowering.lanes import Indexed, Permute, Spread
@@ -20,7 +20,10 @@ from isa.program import decode_args
 
 
 class LaneEmitter:
-    """Emits lane kernels into a table; with ``constants``, gathers take theirs from the program's rows."""
+    """Emits lane kernels into a table; with ``constants``, gathers take theirs from the program's rows.
+
+    ``ranges`` are the words (slice, first, last) of the chip's memory that gathers read and scatters may change.
+    """
 
     def __init__(
         self,
@@ -32,53 +35,55 @@ class LaneEmitter:
     ) -> None:
         self.graph, self.places, self.table = graph, places, table
         self.constants, self.changing = constants, changing
+        self.ranges: list[tuple[int, int, int]] = []
         self._tables: dict[Any, int] = {}
 
-    def indexed(self, node: Node) -> None:
+    def indexed(self, node: int) -> None:
         """A gather or scatter."""
-        c, burst = self.graph.columns, node.burst
-        (base, limit), stride = c["args"][burst][:2], c["stride"][burst]
-        first, last = (base + i * stride for i in (node.first, node.first + node.count - 1))
-        slice_, low, high = c["queue"][burst], min(first, last), max(first, last) + limit
+        graph, burst = self.graph, int(self.graph.burst[node])
+        (base, limit), stride = graph.args[burst, :2].tolist(), int(graph.stride[burst])
+        start, count = int(graph.first[node]), int(graph.count[node])
+        first, last = (base + i * stride for i in (start, start + count - 1))
+        slice_, low, high = int(graph.queue[burst]), min(first, last), max(first, last) + limit
         memory = self.places.word(slice_, first)
         held = None
-        if self.constants is not None and node.kind is Kind.GATHER:
+        if self.constants is not None and graph.kind[node] == Kind.GATHER:
             held = self.constants.table(slice_, low, high, self.changing)
         if held is None:
-            self.places.ranges.append((slice_, low, high))
+            self.ranges.append((slice_, low, high))
         else:
             memory = held + (first - low) * self.places.lanes
-        words = [node.count, memory, stride * self.places.lanes, limit]
-        for ref in node.refs:
-            words += self.places.plane(ref).words
-        if node.kind is Kind.SCATTER:  # a later row may replace what an earlier one stored
+        words = [count, memory, stride * self.places.lanes, limit, *self._read(node)]
+        if graph.kind[node] == Kind.SCATTER:  # a later row may replace what an earlier one stored
             self.table.add(Indexed(scatter=True), words)
             return
         words += self._result(node)
-        self.table.add(Indexed(scatter=False), words, node.count * self.places.lanes)
+        self.table.add(Indexed(scatter=False), words, count * self.places.lanes)
 
-    def exchange(self, node: Node) -> None:
+    def exchange(self, node: int) -> None:
         """An SXM operation."""
-        instr = decode_args(
-            self.graph.columns["opcode"][node.burst], self.graph.columns["args"][node.burst]
-        )
-        planes = [w for ref in node.refs for w in self.places.plane(ref).words]
+        burst, count = int(self.graph.burst[node]), int(self.graph.count[node])
+        instr = decode_args(int(self.graph.opcode[burst]), self.graph.args[burst].tolist())
+        planes, lanes = self._read(node), self.places.lanes
         if isinstance(instr, PermuteOp):
-            words = [node.count, *planes, *self._result(node)]
-            self.table.add(Permute(), words, node.count * self.places.lanes)
+            words = [count, *planes, *self._result(node)]
+            self.table.add(Permute(), words, count * lanes)
             return
-        words = [node.count, self._map(instr), *planes]
-        lanes = self.places.lanes
-        count = self.graph.size[node.burst]
-        for plane in range(count):
+        words = [count, self._map(instr), *planes]
+        size = int(self.graph.size[burst])
+        for plane in range(size):
             pointer, stride, _ = self._result(node)
             words += [pointer + plane * lanes, stride, 1]
-        self.table.add(Spread(count), words, node.count * count * lanes)
+        self.table.add(Spread(size), words, count * size * lanes)
 
-    def _result(self, node: Node) -> tuple[int, int, int]:
+    def _read(self, node: int) -> list[int]:
+        """The places of all byte planes that a node reads."""
+        refs = range(*self.places.refs[node : node + 2])
+        return [word for ref in refs for word in self.places.plane(ref).words]
+
+    def _result(self, node: int) -> tuple[int, int, int]:
         """A one-byte result's place."""
-        pitch = self.places.pitch(node.burst)
-        return self.places.result(node.burst, node.first), pitch, 1
+        return self.places.result[node], int(self.places.pitch[self.graph.burst[node]]), 1
 
     def _map(self, instr: Instruction) -> int:
         """Address of the table that says which lane each lane takes; one a distinct instruction."""

@@ -1,23 +1,21 @@
-"""Matrix passes: weights packed once or at run time, accumulations, and what leaves the accumulators."""
+"""Matrix passes: weights packed at run time, accumulations, and what leaves the accumulators."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from emulator.jit.activations import Activations
-from emulator.jit.constants import Constants
-from emulator.jit.effects import Ints
-from emulator.jit.emit_rows import Emitted, RowEmitter
+from emulator.jit.effects import ranges
+from emulator.jit.emit_rows import Emitted
 from emulator.jit.moves import Moves
-from emulator.jit.nodes import Graph, Node
+from emulator.jit.nodes import Graph, Kind
+from emulator.jit.panels import Panels
 from emulator.jit.places import Places
-from emulator.jit.regions import ALIGN, Region, aligned
+from emulator.jit.regions import Region, aligned
 from emulator.jit.table import Table
-from emulator.jit.weights import Weights
-from emulator.lowering.bytes import COLUMNS, Move, MultiplyBytes
-from emulator.lowering.matrix import ZEROS, Multiply, panel_columns
-from emulator.lowering.packing import BLOCK, Pack
-from emulator.lowering.text import Target
+from emulator.lowering.bytes import Move, MultiplyBytes
+from emulator.lowering.matrix import Multiply
+from emulator.lowering.packing import Pack
 from emulator.lowering.widening import Widen
 from isa.instruction import DType
 
@@ -25,182 +23,137 @@ from isa.instruction import DType
 class MatrixEmitter:
     """Emits the matrix unit's kernels.
 
-    ``windows`` is, for each install, the lanes ``[first, end)`` that any activation through it uses; ``uniform`` the nodes of
-    ``uniform_passes``. ``sums`` and ``panels`` are the bytes that SUMS and PANELS need.
+    ``uniform`` are the nodes of ``uniform_passes``; ``sums`` the bytes that SUMS needs.
     """
 
     def __init__(
         self,
         graph: Graph,
         places: Places,
-        rows: RowEmitter,
-        target: Target,
-        windows: Ints,
-        constants: Constants,
+        table: Table,
+        panels: Panels,
         moves: Moves,
         uniform: set[int],
         activations: Activations,
         plain: bool,
     ) -> None:
-        self.graph, self.places, self.rows, self.target = graph, places, rows, target
-        self.windows = windows
+        self.graph, self.places, self.table, self.panels = graph, places, table, panels
+        self.moves, self.uniform, self.activations = moves, uniform, activations
         self.window = graph.machine["mxm.window"]
-        lanes, count = graph.machine.lanes, graph.machine["mxm.acc_rows"]
-        self.acc_pitch = aligned(4 * lanes + ALIGN_BYTES)
-        self.sums = 2 * graph.machine["mxm.planes"] * count * self.acc_pitch
-        self.activations = activations
-        self.skips = not plain and Pack.can_be_fast(target, self.window)
-        self.constants, self.moves, self.uniform = constants, moves, uniform
-        self.panels = 0
-        self._panels: dict[int, int] = {}
-        self._shared: dict[bytes, int] = {}
+        rows = graph.machine["mxm.acc_rows"]
+        self.pitch = aligned(4 * graph.machine.lanes + ALIGN_BYTES)
+        self.sums = 2 * graph.machine["mxm.planes"] * rows * self.pitch
+        self._multiply = Multiply(
+            self.window, not plain and Pack.can_be_fast(panels.target, self.window)
+        )
+        self._fetch(rows)
 
-    def pack(self, number: int, table: Table, target: int) -> None:
-        """An entry that packs weights ``number`` into ``target``."""
-        weights = self.graph.weights[number]
-        given = self.places.planes(weights.burst, weights.part, weights.index)
-        shape, words, pointers = self._packing(number, *given)
-        words[4] = table.kept.add(pointers)
-        words[2], words[6] = target, target + self._told(number)
-        table.add(shape, words, words[0] * words[1])
+    def _fetch(self, rows: int) -> None:
+        """What is looked at node by node or install by install, as lists."""
+        graph, panels, installs = self.graph, self.panels, self.graph.installs
+        burst = graph.burst
+        dtype, row, start, emit = graph.args[burst, :4].T
+        stride = graph.stride[burst]
+        row = graph.plane(burst) * rows + row + graph.first * stride
+        base = Region.SUMS.base + row * self.pitch
+        columns = (
+            graph.weights,
+            graph.count,
+            base,
+            stride * self.pitch,
+            start,
+            graph.window[:, 0],
+            graph.window[:, 1],
+        )
+        self._passes = list(zip(*(c.tolist() for c in columns), strict=True))
+        self._emits = ((emit != 0) & (np.array(self.places.result) >= 0)).tolist()
+        self._dtype, self._moved = dtype.tolist(), np.isin(burst, list(self.moves.bursts)).tolist()
+        told = panels.address + panels.packed
+        gap = panels.k * panels.wide * panels.planes
+        facts = (
+            installs.first,
+            installs.dtype,
+            installs.columns,
+            panels.address,
+            panels.low,
+            panels.wide,
+            gap,
+            told,
+        )
+        self._weights = list(zip(*(f.tolist() for f in facts), strict=True))
+        packs = np.flatnonzero(graph.kind == Kind.PACK)
+        numbers = graph.weights[packs]
+        count = installs.columns[numbers]
+        column = np.repeat(installs.start[numbers], count) + ranges(count)
+        sources = (installs.burst[column], installs.part[column], installs.index[column])
+        self._pointers, self._steps = self.places.planes(*sources)
+        self._begin = dict(zip(packs.tolist(), (np.cumsum(count) - count).tolist(), strict=True))
 
-    def constant(self, number: int, table: Table) -> None:
-        """Weights packed once, at load; equal ones share a panel. ``table`` runs before the first run."""
-        weights = self.graph.weights[number]
-        pointers = self.constants.pointers(weights.burst, weights.index)
-        shape, words, pointers = self._packing(number, pointers, np.ones_like(pointers))
-        key = pointers.tobytes() + self.windows[number].tobytes() + bytes([weights.dtype])
-        if key not in self._shared:
-            self._shared[key] = Region.PANELS.base + self.panels
-            words[2], words[4] = self._shared[key], table.kept.add(pointers)
-            words[6] = words[2] + self._told(number)
-            self.panels += aligned(panel_size(weights, self.windows[number], self.target) + ALIGN)
-            table.add(shape, words, words[0] * words[1])
-        self._panels[number] = self._shared[key]
+    def pack(self, node: int) -> None:
+        """Weights packed in every run."""
+        number = self._passes[node][0]
+        own = slice(self._begin[node], self._begin[node] + self._weights[number][2])
+        self.panels.pack(number, (self._pointers[own], self._steps[own]), self.table)
 
-    def accumulate(self, node: Node, table: Table) -> Emitted | None:
+    def accumulate(self, node: int) -> Emitted | None:
         """An ``acc`` run; what it emits, if anything takes that."""
-        if node.burst in self.moves.bursts:
-            self._move(node, table)
+        if self._moved[node]:
+            self._move(node)
             return None
-        graph, c = self.graph, self.graph.columns
-        dtype, row, start, emit, _ = c["args"][node.burst][:5]
-        stride = c["stride"][node.burst]
-        plane = graph.plane(node.burst)
-        first = plane * graph.machine["mxm.acc_rows"] + row + node.first * stride
-        base = Region.SUMS.base + first * self.acc_pitch
-        pitch = stride * self.acc_pitch
-        self._products(node, table, base, pitch, start)
-        if not emit or node.burst not in self.rows.stored:
+        self._products(node)
+        if not self._emits[node]:
             return None
-        return Emitted(node, base, pitch, DType(dtype), node.id in self.uniform)
+        _, _, base, pitch, *_ = self._passes[node]
+        return Emitted(node, base, pitch, DType(self._dtype[node]), node in self.uniform)
 
-    def _products(self, node: Node, table: Table, base: int, pitch: int, start: int) -> None:
-        weights = self.graph.weights[node.weights]
-        first_lane, lanes = self._lanes(node)
-        low = int(self.windows[node.weights, 0])
-        panel = self._panel(node.weights)
-        planes, wide = weights.dtype.planes, panel_width(weights, self.target)
-        panel += (first_lane - low) * wide * planes
-        k = int(self.windows[node.weights, 1]) - low
-        column = base + 4 * weights.first
-        columns = weights.columns
-        if node.id in self.uniform:
-            columns, start = wide, 2 * start
-        rest = [column, pitch, start, base, weights.first]
-        if weights.dtype is DType.I8:
-            given = self.places.plane(node.refs[0])
-            pointer, stride, step = given.words
-            words = [node.count, lanes, weights.columns, panel, wide, *rest]
-            words += [pointer + first_lane * step, stride, step]
-            table.add(MultiplyBytes(), words, node.count * lanes * weights.columns)
+    def outlives(self, node: int, position: int) -> bool:
+        """Whether a node's result is used behind a position."""
+        return int(self.places.storage.last[self.graph.burst[node]]) > position
+
+    def _products(self, node: int) -> None:
+        number, rows, base, pitch, start, lane, lanes = self._passes[node]
+        column, dtype, columns, panel, low, wide, gap, told = self._weights[number]
+        above = lane - low
+        if dtype == DType.I8:
+            pointer, stride, step = self.places.plane(self.places.refs[node]).words
+            words = [rows, lanes, columns, panel + above * wide, wide, base + 4 * column, pitch]
+            words += [start, base, column, pointer + lane * step, stride, step]
+            self.table.add(MultiplyBytes(), words, rows * lanes * columns)
             return
-        wide_rows = self._widened(node, table, first_lane, lanes)
-        words = [node.count, lanes, columns, panel, k * wide * planes, *rest, wide_rows]
-        words += [self._panel(node.weights) + self._told(node.weights), first_lane - low]
-        work = max(node.count, LEAST_ROWS) * lanes * columns // 16
-        table.add(Multiply(self.window, self.skips), words, work)
+        if node in self.uniform:
+            columns, start = wide, 2 * start
+        activations = self._widened(node, rows, lane, lanes)
+        words = [rows, lanes, columns, panel + 2 * above * wide, gap, base + 4 * column, pitch]
+        words += [start, base, column, activations, told, above]
+        work = max(rows, LEAST_ROWS) * lanes * columns // 16
+        self.table.add(self._multiply, words, work)
 
-    def _told(self, number: int) -> int:
-        """Bytes from the start of packed fp16 weights to what is told of their zeros."""
-        return packed_size(self.graph.weights[number], self.windows[number], self.target)
-
-    def _widened(self, node: Node, table: Table, first_lane: int, lanes: int) -> int:
+    def _widened(self, node: int, rows: int, lane: int, lanes: int) -> int:
         """Where a pass finds its activations; the first pass that takes them has them made."""
-        first, where = self.activations.first[node.id], ("wide", self.activations.number[node.id])
-        address = self.places.storage.address(where)
-        if first:
-            layout, given = self.places.operand(node.refs)
+        address = int(self.places.storage.wide[self.activations.number[node]])
+        if node in self.activations.first:
+            layout, given = self.places.activations(node)
             sizes = [size for size, _ in layout.planes] or [2]
-            words = [node.count, lanes, address]
+            words = [rows, lanes, address]
             for (pointer, stride), size in zip(given, sizes, strict=True):
-                words += [pointer + first_lane * size, stride]
-            table.add(Widen(layout, self.window), words, node.count * lanes)
+                words += [pointer + lane * size, stride]
+            self.table.add(Widen(layout, self.window), words, rows * lanes)
         return address
 
-    def _move(self, node: Node, table: Table) -> None:
+    def _move(self, node: int) -> None:
         """A pass that only selects bytes."""
-        if node.burst not in self.rows.stored:
+        target = self.places.result[node]
+        if target < 0:
             return
-        weights = self.graph.weights[node.weights]
-        first_lane, _ = self._lanes(node)
-        selected = self.moves.lanes[node.burst, node.first]
-        wide = panel_width(weights, self.target)
-        panel = self._panel(node.weights)
-        panel += (first_lane - int(self.windows[node.weights, 0])) * wide
-        target = self.places.result(node.burst, node.first)
-        words = [node.count, table.kept.add(selected), panel, wide, target]
-        words += [self.places.pitch(node.burst), weights.first, weights.columns]
-        table.add(Move(selected.shape[1]), words, node.count * weights.columns)
-
-    def _lanes(self, node: Node) -> tuple[int, int]:
-        """First lane and lanes of the activations' window."""
-        return self.graph.activation_window(node)
-
-    def _panel(self, number: int) -> int:
-        if number in self._panels:
-            return self._panels[number]
-        return self.places.storage.address(("panel", number))
-
-    def _packing(self, number: int, pointers: Ints, steps: Ints) -> tuple[Pack, list[int], Ints]:
-        """Kernel, descriptor (destination and table left out) and table of columns, from where their planes lie."""
-        weights = self.graph.weights[number]
-        low, high = (int(v) for v in self.windows[number])
-        k, planes = high - low, weights.dtype.planes
-        wide = panel_width(weights, self.target)
-        fast = Pack.can_be_fast(self.target, self.window) and bool((steps == 1).all())
-        columns = -(-weights.columns // wide) * wide
-        lanes = self.graph.machine.lanes
-        table = np.zeros((columns, planes, 2), np.int64)
-        table[..., 0] = self.rows.table.kept.add(np.zeros(lanes // 2, np.int64))
-        table[: weights.columns, :, 0] = pointers + low * steps
-        table[: weights.columns, :, 1] = steps
-        gap = k * wide * planes
-        assert columns % BLOCK == 0 or not fast
-        return Pack(planes, fast), [columns, k, 0, gap, 0, wide, 0], table
+        number, rows, _, _, _, lane, _ = self._passes[node]
+        column, _, columns, panel, low, wide, _, _ = self._weights[number]
+        selected = self.moves.lanes[node]
+        words = [rows, self.table.kept.add(selected), panel + (lane - low) * wide, wide, target]
+        words += [int(self.places.pitch[self.graph.burst[node]]), column, columns]
+        self.table.add(Move(selected.shape[1]), words, rows * columns)
 
 
 LEAST_ROWS = 6
 """A product of fewer rows takes about as long as one of so many: it waits for its weights."""
 ALIGN_BYTES = 256
 """Room behind an accumulator row for the last panel's columns, and to keep rows off one cache set."""
-
-
-def panel_width(weights: Weights, target: Target) -> int:
-    """Columns of a panel: a fixed number for fp16; all of them, in whole blocks, for int8."""
-    if weights.dtype is DType.F16:
-        return panel_columns(target)
-    return -(-weights.columns // COLUMNS) * COLUMNS
-
-
-def panel_size(weights: Weights, window: Ints, target: Target) -> int:
-    """Bytes of packed weights of which the lanes ``[window[0], window[1])`` are used, and of what is told of their zeros."""
-    told = 16 * -(-weights.columns // panel_width(weights, target)) * panel_width(weights, target)
-    return packed_size(weights, window, target) + told // ZEROS
-
-
-def packed_size(weights: Weights, window: Ints, target: Target) -> int:
-    """The same without that."""
-    wide = panel_width(weights, target)
-    k = int(window[1] - window[0])
-    return -(-weights.columns // wide) * wide * k * weights.dtype.planes

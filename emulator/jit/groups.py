@@ -1,187 +1,130 @@
 """Nodes that run as one kernel: VXM operations chained row by row, and the writes that take their results.
 
-A *group* is a list of nodes in order of time. VXM nodes join the producer of an operand when row j takes exactly its row j;
-writes join their producer, or each other where they store planes of one result that comes from elsewhere.
+VXM nodes join the producer of an operand when row j takes exactly its row j; writes join their producer, or each other where
+they store planes of one result that comes from elsewhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from emulator.jit.effects import WHOLE
-from emulator.jit.nodes import Graph, Kind, Node, Ref
-from isa.instruction import SourceKind
+import numpy as np
+
+from emulator.jit.effects import Ints
+from emulator.jit.nodes import NO_NODE, Bools, Graph, Kind, heads, reads_whole
 
 LIMIT: Final = 160
 """Nodes of a group; code size and compile time grow with it."""
 ROWWISE: Final = (Kind.VXM, Kind.WRITE)
+SINKS: Final = (Kind.WRITE, Kind.SCATTER, Kind.ACC)
 
 
 class Groups:
-    """A partition of a graph's needed nodes. ``apart`` holds nodes that must stay alone."""
+    """A partition of a graph's needed nodes. ``apart`` ``[nodes]`` marks those that must stay alone.
 
-    def __init__(self, graph: Graph, apart: set[int]) -> None:
+    Attributes:
+        of: ``[nodes]``: the number of each node's group; -1 where nothing needs it.
+        members, start: the nodes of group ``g`` in order of time are ``members[start[g] : start[g + 1]]``.
+        makers, takers, via: as ``Graph.takes`` has them.
+        row_makers: ``[operands]``: the node whose row j makes all that row j of the reader takes, or -1.
+    """
+
+    def __init__(self, graph: Graph, apart: Bools) -> None:
         self.graph = graph
-        self.apart = apart
-        self.needed = needed_nodes(graph)
-        self._parent = list(range(len(graph.nodes)))
-        self._size = [1] * len(graph.nodes)
-        self._join()
-        self.members: dict[int, list[Node]] = {}
-        for node in graph.nodes:
-            if node.id in self.needed:
-                self.members.setdefault(self.find(node.id), []).append(node)
-        for root, nodes in list(self.members.items()):
-            if len(nodes) > 1 and not self._sound(nodes):
-                del self.members[root]
-                for node in nodes:
-                    self._parent[node.id] = node.id
-                    self.members[node.id] = [node]
-            else:
-                nodes.sort(key=lambda n: (n.time, n.kind, n.id))
-        self.of = [self.find(n) for n in range(len(graph.nodes))]
+        self.makers, self.takers, self.via = graph.takes()
+        self.row_makers = row_makers(graph)
+        self.needed = self._needed()
+        label = self._sound(self._joined(apart))
+        chosen = np.flatnonzero(self.needed)
+        order = np.lexsort((chosen, graph.kind[chosen], graph.time[chosen], label[chosen]))
+        self.members = chosen[order]
+        begin = heads(label[self.members])
+        self.start = np.append(begin, len(self.members))
+        self.of = np.full(len(label), -1)
+        self.of[self.members] = np.repeat(np.arange(len(begin)), np.diff(self.start))
 
-    def find(self, node: int) -> int:
-        """The group of a node."""
-        parent = self._parent
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
+    def __len__(self) -> int:
+        return len(self.start) - 1
 
-    def _unite(self, a: Node, b: Node) -> None:
-        x, y = self.find(a.id), self.find(b.id)
-        if x != y and self._size[x] + self._size[y] <= LIMIT:
-            self._parent[x] = y
-            self._size[y] += self._size[x]
+    def nodes(self, group: int) -> Ints:
+        """A group's nodes in order of time."""
+        return self.members[self.start[group] : self.start[group + 1]]
 
-    def _join(self) -> None:
-        graph, seen = self.graph, dict[tuple[Ref, int], Node]()
-        for node in graph.nodes:
-            if node.kind not in ROWWISE or node.id in self.apart or node.id not in self.needed:
-                continue
-            for operand in operands(graph, node):
-                maker = row_maker(graph, node, operand)
-                if maker is not None and maker.kind is Kind.VXM and maker.id not in self.apart:
-                    self._unite(node, maker)
-                elif node.kind is Kind.WRITE and not graph.is_read(operand[0].burst):
-                    key = (operand[0]._replace(part=0), node.count)
-                    self._unite(node, seen.setdefault(key, node))
+    def _needed(self) -> Bools:
+        """Nodes that memory or an accumulator depends on."""
+        found = np.isin(self.graph.kind, SINKS)
+        makers, takers = self.makers, self.takers
+        while True:
+            left = ~found[makers]
+            makers, takers = makers[left], takers[left]
+            new = makers[found[takers]]
+            if not len(new):
+                return found
+            found[new] = True
 
-    def _sound(self, nodes: list[Node]) -> bool:
-        """Whether every operand from inside the group is a whole row of this or an earlier row's turn."""
-        inside = {n.id for n in nodes}
-        for node in nodes:
-            for operand in operands(self.graph, node):
-                makers = {
-                    m.id
-                    for r in operand
-                    if not self.graph.is_read(r.burst)
-                    for m in self.graph.covering(*span(r, node.count))
-                }
-                if not makers & inside or row_maker(self.graph, node, operand) is not None:
-                    continue
-                if not all(self._earlier_row(node, r) for r in operand):
-                    return False
-        return True
+    def _joined(self, apart: Bools) -> Ints:
+        """``[nodes]``: a label that nodes of one group share."""
+        graph, refs = self.graph, self.graph.refs
+        head = heads(refs.operand)
+        node, maker = refs.node[head], self.row_makers
+        joins = np.isin(graph.kind[node], ROWWISE) & ~apart[node] & self.needed[node]
+        chains = joins & (maker != NO_NODE) & (graph.kind[maker] == Kind.VXM) & ~apart[maker]
+        stores = joins & ~chains & (graph.kind[node] == Kind.WRITE)
+        at = head[stores & ~graph.in_place[refs.burst[head]]]
+        same = (refs.burst[at], refs.index[at], refs.step[at], graph.count[refs.node[at]])
+        order = np.lexsort((at, *same))
+        beside = np.all([c[order][1:] == c[order][:-1] for c in same], axis=0)
+        own = refs.node[at][order]
+        pairs = [(node[chains], maker[chains]), (own[1:][beside], own[:-1][beside])]
+        left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        order = np.argsort(left, kind="stable")
+        return united(len(apart), zip(left[order].tolist(), right[order].tolist(), strict=True))
 
-    def _earlier_row(self, node: Node, ref: Ref) -> bool:
-        """Whether row j of ``node`` reads something made before row j of the group is done."""
-        if self.graph.is_read(ref.burst):
-            return True
-        makers = self.graph.covering(*span(ref, node.count))
-        if node.count > 1 and ref.step != 1:
-            return all(self.find(m.id) != self.find(node.id) for m in makers)
-        # Row j reads instance index + j: made in row index + j - maker.first.
-        return all(self.find(m.id) != self.find(node.id) or ref.index < m.first for m in makers)
+    def _sound(self, label: Ints) -> Ints:
+        """Labels, after groups in which an operand is neither a whole row of this turn nor an earlier one's were taken apart."""
+        graph, refs = self.graph, self.graph.refs
+        inside = np.flatnonzero((self.via >= 0) & (label[self.makers] == label[self.takers]))
+        maker, taker, ref = self.makers[inside], self.takers[inside], self.via[inside]
+        # Row j reads instance index + j: made in row index + j - first of the maker.
+        late = refs.index[ref] >= graph.first[maker]
+        late |= (graph.count[taker] > 1) & (refs.step[ref] != 1)
+        late &= self.row_makers[refs.operand[ref]] == NO_NODE
+        bad = np.zeros(len(label), np.bool_)
+        bad[label[taker[late]]] = True
+        bad &= np.bincount(label[self.needed], minlength=len(label)) > 1
+        return np.where(bad[label], np.arange(len(label)), label)
 
 
-def span(ref: Ref, count: int) -> tuple[int, int, int]:
-    """Burst, lowest and highest instance that a node's operand reads."""
-    return ref.burst, ref.index, ref.index + ref.step * (count - 1)
+def row_makers(graph: Graph) -> Ints:
+    """``[operands]``: the node whose row j makes all that row j of the reader takes, or -1."""
+    refs = graph.refs
+    head = heads(refs.operand)
+    node, maker = refs.node[head], refs.low[head]
+    found = (refs.high[head] - maker == 1) & (maker != node)
+    found &= reads_whole(graph) | (graph.kind[node] == Kind.WRITE)
+    found &= (refs.step[head] == 1) | (graph.count[node] == 1)
+    found &= graph.first[maker] == refs.index[head]
+    found &= graph.count[maker] == graph.count[node]
+    return np.where(found, maker, NO_NODE)
 
 
-def operands(graph: Graph, node: Node) -> list[tuple[Ref, ...]]:
-    """A node's refs, operand by operand."""
-    if node.operands is None:
-        node.operands = _operands(graph, node)
-    return node.operands
+def united(size: int, pairs: Iterable[tuple[int, int]]) -> Ints:
+    """Labels of ``size`` items, of which pairs are united one after the other, unless more than ``LIMIT`` came together."""
+    parent, members = list(range(size)), [1] * size
 
+    def find(item: int) -> int:
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
 
-def _operands(graph: Graph, node: Node) -> list[tuple[Ref, ...]]:
-    if node.kind is not Kind.VXM:
-        return [(r,) for r in node.refs]
-    cls, args = graph.classes[node.burst], graph.columns["args"][node.burst]
-    names = [o.name for o in cls.operands]
-    planes = (1, 2, 4, 2, 4)[args[0]]
-    out, at = [], 0
-    for number in range(cls.arity):
-        kind = args[names.index("abc"[number])] & 3
-        size = 1 if number == 2 or kind == SourceKind.ALU else planes
-        if kind in (SourceKind.STREAM, SourceKind.ALU):
-            out.append(node.refs[at : at + size])
-            at += size
-    return out
-
-
-def whole(graph: Graph, operand: tuple[Ref, ...]) -> bool:
-    """Whether an operand is all of one result, byte plane by byte plane."""
-    first = operand[0]
-    if graph.is_read(first.burst):
-        return False
-    if first.part == WHOLE:
-        return True
-    if len(operand) != graph.size[first.burst]:
-        return False
-    return all(r == first._replace(part=p) for p, r in enumerate(operand))
-
-
-def row_maker(graph: Graph, node: Node, operand: tuple[Ref, ...]) -> Node | None:
-    """The node whose row j makes all that row j of ``node`` takes as this operand, if there is one."""
-    found = node.row_makers
-    if operand not in found:
-        found[operand] = _row_maker(graph, node, operand)
-    return found[operand]
-
-
-def _row_maker(graph: Graph, node: Node, operand: tuple[Ref, ...]) -> Node | None:
-    first = operand[0]
-    if graph.is_read(first.burst) or not (node.kind is Kind.WRITE or whole(graph, operand)):
-        return None
-    makers = graph.covering(*span(first, node.count))
-    if len(makers) != 1 or makers[0] is node:
-        return None
-    maker = makers[0]
-    steady = first.step == 1 or node.count == 1
-    same = maker.first == first.index and maker.count == node.count
-    return maker if steady and same else None
-
-
-def needed_nodes(graph: Graph) -> set[int]:
-    """Nodes that memory or an accumulator depends on."""
-    sinks = (Kind.WRITE, Kind.SCATTER, Kind.ACC)
-    stack = [n for n in graph.nodes if n.kind in sinks]
-    found = {n.id for n in stack}
-    while stack:
-        node = stack.pop()
-        for maker in makers(graph, node):
-            if maker.id not in found:
-                found.add(maker.id)
-                stack.append(maker)
-    return found
-
-
-def makers(graph: Graph, node: Node) -> list[Node]:
-    """The nodes whose results a node takes."""
-    out: list[Node] = []
-    for ref in node.refs:
-        if not graph.is_read(ref.burst):
-            out += graph.covering(*span(ref, node.count))
-    if node.kind is Kind.ACC and node.weights in graph.of_weights:
-        out.append(graph.of_weights[node.weights])
-    if node.kind is Kind.PACK:
-        weights = graph.weights[node.weights]
-        for burst, instances in weights.sources:
-            if not graph.is_read(burst):
-                out += graph.covering(burst, int(instances[0]), int(instances[-1]))
-    return out
+    for a, b in pairs:
+        x, y = find(a), find(b)
+        if x != y and members[x] + members[y] <= LIMIT:
+            parent[x] = y
+            members[y] += members[x]
+    label = np.array(parent, np.int64)
+    while (label[label] != label).any():
+        label = label[label]
+    return label

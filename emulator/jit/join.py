@@ -7,10 +7,13 @@ within the burst, or puts interleave) are followed instance by instance.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from emulator.jit.effects import Effects, Ints
 from isa.errors import InternalError
@@ -41,6 +44,24 @@ class Links:
     index: Ints
     step: Ints
     runs: dict[int, list[Link]]
+
+    @cached_property
+    def odd(self) -> npt.NDArray[np.bool_]:
+        """Which reads are in ``runs``."""
+        marked = np.zeros(len(self.burst), np.bool_)
+        marked[list(self.runs)] = True
+        return marked
+
+    def at(self, reads: Ints, instances: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """Burst, part, index and step of what ``instances`` of reads take."""
+        burst, part, step = self.burst[reads], self.part[reads], self.step[reads]
+        index = self.index[reads] + instances * step
+        for place in np.flatnonzero(self.odd[reads]):
+            runs, instance = self.runs[int(reads[place])], int(instances[place])
+            run = runs[bisect_right(runs, instance, key=lambda r: r.start) - 1]
+            burst[place], part[place], step[place] = run.burst, run.part, run.step
+            index[place] = run.index + (instance - run.start) * run.step
+        return burst, part, index, step
 
 
 def join(effects: Effects) -> Links:

@@ -13,8 +13,8 @@ import numpy as np
 
 from emulator.jit.accesses import Changing
 from emulator.jit.constants import Constants
-from emulator.jit.effects import WHOLE, Ints
-from emulator.jit.nodes import Graph, Kind, Node
+from emulator.jit.effects import WHOLE, Ints, distinct
+from emulator.jit.nodes import Graph
 from isa.instruction import DType
 from isa.ops.mem import Read
 from isa.ops.mxm import Accumulate
@@ -30,25 +30,24 @@ class Moves:
 
     Attributes:
         bursts: their results have one byte a lane.
-        lanes: by (burst, first instance): ``[rows, ones]``, the lanes that each activation selects.
+        lanes: of their nodes: ``[rows, ones]``, the lanes that each activation selects.
     """
 
     def __init__(self, graph: Graph, constants: Constants, changing: Changing, plain: bool) -> None:
         self.graph, self.constants, self.changing = graph, constants, changing
-        self.lanes: dict[tuple[int, int], Ints] = {}
+        self.lanes: dict[int, Ints] = {}
         self._known: dict[tuple[int, ...], Ints | None] = {}
         self.bursts = set() if plain else self._found()
 
     def _found(self) -> set[int]:
         out = set()
         for burst in sorted(self._candidates()):
-            selected = [self._selected(node) for node in self.graph.of_burst[burst]]
-            if any(s is None for s in selected):
-                continue
-            out.add(burst)
-            for node, lanes in zip(self.graph.of_burst[burst], selected, strict=True):
-                assert lanes is not None
-                self.lanes[burst, node.first] = lanes
+            nodes = self.graph.nodes_of(burst)
+            selected = {node: self._selected(node) for node in nodes}
+            found = {node: lanes for node, lanes in selected.items() if lanes is not None}
+            if len(found) == len(nodes):
+                out.add(burst)
+                self.lanes |= found
         return out
 
     def _candidates(self) -> set[int]:
@@ -68,7 +67,7 @@ class Moves:
         graph, machine = self.graph, self.graph.machine
         rows = np.flatnonzero(graph.program.bursts["opcode"] == Accumulate.opcode)
         out: set[int] = set()
-        for plane in np.unique(graph.effects.plane(rows)):
+        for plane in distinct(graph.effects.plane(rows)):
             own = rows[graph.effects.plane(rows) == plane]
             bursts = graph.program.bursts[own]
             order = np.argsort(-bursts["cycle"], kind="stable")
@@ -84,17 +83,17 @@ class Moves:
                 after = int(b["cycle"])
         return out
 
-    def _selected(self, node: Node) -> Ints | None:
-        """The lanes that each activation of a run selects, if all are constant rows of as many ones and else zeros."""
-        graph, c = self.graph, self.graph.columns
-        assert node.kind is Kind.ACC
-        (ref,) = node.refs
-        if graph.classes[ref.burst] is not Read:
+    def _selected(self, node: int) -> Ints | None:
+        """The lanes that each activation of an ``acc`` selects, if all are constant rows of as many ones and else zeros."""
+        graph, refs = self.graph, self.graph.refs
+        ref = int(np.searchsorted(refs.node, node))
+        burst = int(refs.burst[ref])
+        if graph.opcode[burst] != Read.opcode:
             return None
-        stride = c["stride"][ref.burst]
-        address = c["args"][ref.burst][0] + ref.index * stride
-        first, lanes = graph.activation_window(node)
-        key = (c["queue"][ref.burst], address, stride * ref.step, node.count, first, lanes)
+        stride = int(graph.stride[burst])
+        address = int(graph.args[burst, 0] + refs.index[ref] * stride)
+        step, (first, lanes) = stride * int(refs.step[ref]), graph.window[node].tolist()
+        key = (int(graph.queue[burst]), address, step, int(graph.count[node]), first, lanes)
         if key not in self._known:
             self._known[key] = self._one_hot(*key)
         return self._known[key]

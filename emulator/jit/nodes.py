@@ -2,26 +2,28 @@
 
 MEM reads are no nodes: who uses a word reads it from memory directly, where no write comes between (else a read burst
 becomes a node that copies). ``lw`` and ``abc`` are no nodes either: they only name what ``iw`` and ``acc`` work on.
+
+Nodes, what they read and who made that are columns of numpy integers, so that a program is looked at as a whole.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from emulator.jit.effects import Effects
+from emulator.jit.effects import PLANES, SPAN, WHOLE, Effects, Ints, distinct, ranges
 from emulator.jit.join import join
-from emulator.jit.weights import Installs, Weights
-from isa.instruction import BY_OPCODE
+from emulator.jit.weights import Installs
+from isa.instruction import BY_OPCODE, SourceKind
 from isa.ops.mem import Gather, Read, Scatter, Write
-from isa.ops.mxm import Accumulate, Activate, LoadWeights
+from isa.ops.mxm import Accumulate, LoadWeights
+from isa.ops.sxm import Transpose
 from isa.program import Program
+
+Bools = npt.NDArray[np.bool_]
 
 
 class Kind(IntEnum):
@@ -37,209 +39,259 @@ class Kind(IntEnum):
     COPY = 7  # a MEM read that cannot wait for its readers
 
 
-class Ref(NamedTuple):
-    """Instance ``j`` of a node reads byte plane ``part`` (or all) of result ``index + j * step`` of ``burst``."""
+NO_NODE: Final = -1
+"""In place of a node or of a kind."""
+OF_CLASS: Final = {
+    Write: Kind.WRITE,
+    Gather: Kind.GATHER,
+    Scatter: Kind.SCATTER,
+    Accumulate: Kind.ACC,
+}
+OF_UNIT: Final = {"VXM": Kind.VXM, "SXM": Kind.SXM}
 
-    burst: int
-    part: int
-    index: int  # type: ignore[assignment]  # tuple.index is not used
-    step: int
 
+class Refs(NamedTuple):
+    """Instance ``j`` of ``node`` reads byte plane ``part`` (or all) of result ``index + j * step`` of ``burst``.
 
-@dataclass(slots=True)
-class Node:
-    """``count`` instances of a burst from ``first`` on. ``time`` is when the first one's effect or sample counts."""
+    ``operand`` numbers the operands of all nodes; the refs of one lie behind each other. ``low .. high`` are the nodes that
+    make what is read, none of words that are read in place.
+    """
 
-    kind: Kind
-    burst: int
-    first: int
-    count: int
-    time: int
-    refs: tuple[Ref, ...] = ()
-    weights: int = -1  # ACC, PACK: index into Graph.weights
-    id: int = -1
-    operands: list[tuple[Ref, ...]] | None = None  # of groups.operands, once asked for
-    row_makers: dict[tuple[Ref, ...], Node | None] = field(
-        default_factory=dict
-    )  # of groups.row_maker
+    node: Ints
+    operand: Ints
+    burst: Ints
+    part: Ints
+    index: Ints  # type: ignore[assignment]  # tuple.index is not used
+    step: Ints
+    low: Ints
+    high: Ints
 
 
 class Graph:
     """Nodes of a program and what they read.
 
     Attributes:
-        nodes: in no particular order; ``Node.id`` is the index.
-        of_burst: a burst's nodes in order of instances.
-        of_weights: the PACK node of weights that are not constant.
+        opcode, queue, cycle, length, interval, stride, args: of each burst; ``length`` is its number of dispatches.
+        size: bytes a lane of each burst's result.
+        kind, burst, first, count, time: of each node, ordered by burst and instance, PACK nodes behind; a node is ``count``
+            instances of a burst from ``first`` on; ``time`` is when the first one's effect or sample counts.
+        weights: ACC, PACK: number in ``installs``, else -1.
+        window: ``[nodes, 2]``: first lane and number of lanes of the activations that an ACC takes.
+        refs: all that nodes read, in their order.
         copies: read bursts that are nodes.
+        packs: ``[installs]``: the PACK node of weights that are not constant.
+        packed: ``node, burst, instance``: what PACK nodes take, each once, in this order.
     """
 
     def __init__(self, program: Program) -> None:
-        self.program = program
-        self.machine = program.machine
+        self.program, self.machine = program, program.machine
         self.effects = Effects(program)
         self.links = join(self.effects)
         self.slot0 = np.concatenate([[0], np.cumsum(self.effects.slots)])
         self.installs = Installs(self.effects, self.links, self.slot0)
-        self.columns = {
-            n: self.effects.bursts[n].tolist() for n in program.bursts.dtype.names or ()
-        }
-        self.link_rows = np.stack(
-            [self.links.burst, self.links.part, self.links.index, self.links.step], 1
-        ).tolist()
-        self.classes = [BY_OPCODE[o] for o in self.columns["opcode"]]
-        self.size: list[int] = self.effects.size.tolist()
-        self.weights: list[Weights] = []
-        self._numbers: dict[tuple[int, int], int] = {}
+        self.cycle = self.effects.cycle
+        self.opcode, self.queue, self.length, self.interval, self.stride, self.args = (
+            program.bursts[n].astype(np.int64)
+            for n in ("opcode", "queue", "count", "interval", "stride", "args")
+        )
+        self.size = self.effects.size.copy()
+        self.transposed = self.opcode == Transpose.opcode
+        self._kinds, self._shift, self._sizes = self._of_bursts()
         self.cuts: dict[int, set[int]] = {}
         self.copies: set[int] = set()
-        self._changes: dict[int, list[tuple[int, int]]] = {}
         self._find_cuts()
-        self.rebuild()
 
-    def is_read(self, burst: int) -> bool:
-        """Whether results of ``burst`` are words of memory that are read in place."""
-        return self.classes[burst] is Read and burst not in self.copies
+    def plane(self, burst: Ints) -> Ints:
+        """Matrix planes of bursts."""
+        return (self.queue[burst] - self.machine.mxm_queue) // 3
 
-    def plane(self, burst: int) -> int:
-        """Matrix plane of a burst."""
-        return (int(self.columns["queue"][burst]) - self.machine.mxm_queue) // 3
+    def _of_bursts(self) -> tuple[Ints, Ints, Ints]:
+        """Of each burst: its nodes' kind, when their effect counts, and its operands' refs ``[bursts, 3]``."""
+        kinds, shift = (np.full(len(self.opcode), v) for v in (NO_NODE, 0))
+        sizes = np.zeros((len(self.opcode), 3), np.int64)
+        timing = self.machine.timing
+        for code in distinct(self.opcode):
+            cls, rows = BY_OPCODE[int(code)], np.flatnonzero(self.opcode == code)
+            kinds[rows] = OF_CLASS.get(cls, OF_UNIT.get(cls.unit, NO_NODE))
+            if cls in (Write, Scatter):
+                shift[rows] = timing("mem_write" if cls is Write else "mem_scatter")
+            if cls.unit != "VXM":
+                continue
+            names = [o.name for o in cls.operands]
+            planes = PLANES[self.args[rows, names.index("dtype")]]
+            for number in range(cls.arity):
+                kind = self.args[rows, names.index("abc"[number])] & 3
+                stream = 1 if number == 2 else planes
+                one = (kind == SourceKind.ALU).astype(np.int64)
+                sizes[rows, number] = np.where(kind == SourceKind.STREAM, stream, one)
+        return kinds, shift, sizes
 
     def _find_cuts(self) -> None:
         """Where operands change their producer within a burst, or activations their weights."""
         for read, runs in self.links.runs.items():
             burst = int(self.effects.reads[read, 0])
-            if self.classes[burst] is not LoadWeights:
+            if self.opcode[burst] != LoadWeights.opcode:
                 self.cuts.setdefault(burst, set()).update(r.start for r in runs[1:])
-        for burst, cls in enumerate(self.classes):
-            if cls is Activate:
-                self._changes[burst] = self.installs.changes(burst)
-                if len(self._changes[burst]) > 1:
-                    starts = (instance for instance, _ in self._changes[burst][1:])
-                    self.cuts.setdefault(burst, set()).update(starts)
-        for burst, cls in enumerate(self.classes):
-            if cls is Accumulate:
-                self._cut_accumulate(burst)
+        for burst, changes in self.installs.changing.items():
+            self.cuts.setdefault(burst, set()).update(instance for instance, _ in changes[1:])
+        acc = np.flatnonzero(self.opcode == Accumulate.opcode)
+        reads = self.slot0[acc]
+        several = (self.length[acc] > 1) & (self.stride[acc] == 0)
+        several |= self.links.odd[reads] | np.isin(self.links.burst[reads], list(self.cuts))
+        for burst in acc[several].tolist():
+            self._cut_accumulate(burst)
 
     def _cut_accumulate(self, burst: int) -> None:
         """An ``acc`` is cut where its activations are; one that stays on a row, everywhere."""
-        count = self.columns["count"][burst]
-        if count > 1 and self.columns["stride"][burst] == 0:
+        count = int(self.length[burst])
+        if count > 1 and self.stride[burst] == 0:
             self.cuts[burst] = set(range(1, count))
             return
-        read = int(self.slot0[burst])
-        own = [(r.start, r.burst, r.index, r.step) for r in self.links.runs.get(read, ())]
+        read, links = int(self.slot0[burst]), self.links
+        own = [(r.start, r.burst, r.index, r.step) for r in links.runs.get(read, ())]
         if not own:
-            source, _, index, step = self.link_rows[read]
-            own = [(0, source, index, step)]
-        for start, source, index, step in own:
-            for cut in self.cuts.get(source, ()):
+            own = [(0, int(links.burst[read]), int(links.index[read]), int(links.step[read]))]
+        for start, sent, index, step in own:
+            for cut in self.cuts.get(sent, ()):
                 if step and cut > index:
                     place = start - (-(cut - index) // step)
                     if place < count:
                         self.cuts.setdefault(burst, set()).add(place)
 
-    def rebuild(self) -> None:
-        """Nodes anew, after ``cuts`` or ``copies`` changed."""
-        self.nodes: list[Node] = []
-        self.of_burst: dict[int, list[Node]] = {}
-        self.of_weights: dict[int, Node] = {}
-        latency = self.machine.timing
-        for burst, cls in enumerate(self.classes):
-            kind, shift = Kind.VXM, 0
-            if cls.unit == "MEM":
-                if cls is Read:
-                    if burst not in self.copies:
-                        continue
-                    kind = Kind.COPY
-                elif cls is Write:
-                    kind, shift = Kind.WRITE, latency("mem_write")
-                elif cls is Scatter:
-                    kind, shift = Kind.SCATTER, latency("mem_scatter")
-                else:
-                    assert cls is Gather
-                    kind = Kind.GATHER
-            elif cls.unit == "MXM":
-                if cls is not Accumulate:
-                    continue
-                kind = Kind.ACC
-            elif cls.unit == "SXM":
-                kind = Kind.SXM
-            elif cls.unit != "VXM":
-                continue
-            self._add_burst(kind, burst, shift)
+    def rebuild(self, constant: Bools) -> None:
+        """Nodes anew, after ``cuts`` or ``copies`` changed; ``constant`` ``[installs]`` need no PACK node."""
+        kinds = self._kinds.copy()
+        kinds[list(self.copies)] = Kind.COPY
+        self.in_place = (self.opcode == Read.opcode) & (kinds == NO_NODE)
+        cuts = [(b, i) for b, found in self.cuts.items() if kinds[b] != NO_NODE for i in found]
+        made = np.flatnonzero(kinds != NO_NODE)
+        more = np.array(cuts, np.int64).reshape(-1, 2)
+        burst, first = np.concatenate([made, more[:, 0]]), np.append(made * 0, more[:, 1])
+        order = np.lexsort((first, burst))
+        burst, first = burst[order], first[order]
+        end = self.length[burst]
+        same = np.flatnonzero(burst[1:] == burst[:-1])
+        end[same] = first[same + 1]
+        self.kind, self.burst, self.first, self.count = kinds[burst], burst, first, end - first
+        self.time = self.cycle[burst] + self._shift[burst] + first * self.interval[burst]
+        self.weights = np.full(len(burst), -1)
+        self.window = np.zeros((len(burst), 2), np.int64)
+        self._key = burst * SPAN + first
+        self.refs = self._refs()
+        self._add_packs(constant)
+        self.packed = self._packed()
 
-    def _add_burst(self, kind: Kind, burst: int, shift: int) -> None:
-        """A burst's nodes."""
-        count = self.columns["count"][burst]
-        cycle, interval = self.columns["cycle"][burst], self.columns["interval"][burst]
-        bounds = [0, *sorted(self.cuts.get(burst, ())), count]
-        for first, end in pairwise(bounds):
-            node = Node(kind, burst, first, end - first, cycle + shift + first * interval)
-            if kind is Kind.ACC:
-                self._link_accumulate(node)
-            elif kind is not Kind.COPY:
-                node.refs = self.refs(burst, first)
-            self._add(node)
+    def _refs(self) -> Refs:
+        """What nodes read: an ``acc`` the planes of its activations."""
+        slots, acc = self.effects.slots, np.flatnonzero(self.kind == Kind.ACC)
+        reader, at, every = self.burst.copy(), self.first.copy(), np.ones_like(self.first)
+        sent = self.links.at(self.slot0[self.burst[acc]], self.first[acc])
+        reader[acc], _, at[acc], every[acc] = sent
+        self.weights[acc] = self.installs.met(sent[0], sent[2])
+        self.window[acc] = self.args[sent[0], 2:4]
+        n = np.where(self.kind == Kind.COPY, 0, slots[reader])
+        node = np.repeat(np.arange(len(reader)), n)
+        burst, part, index, step = self.links.at(self.slot0[reader][node] + ranges(n), at[node])
+        step = step * every[node]
+        low, high = self.makers(burst, index, index + step * (self.count[node] - 1))
+        return Refs(node, self._operands(node, n), burst, part, index, step, low, high)
 
-    def _add(self, node: Node) -> None:
-        node.id = len(self.nodes)
-        self.nodes.append(node)
-        self.of_burst.setdefault(node.burst, []).append(node)
+    def _operands(self, node: Ints, n: Ints) -> Ints:
+        """Numbers of operands of refs; other than for VXM nodes, each ref is one."""
+        sizes = self._sizes[self.burst]
+        size = np.where((self.kind == Kind.VXM)[:, None], sizes, 0)
+        begins = np.ones(len(node), np.bool_)
+        start = np.cumsum(n) - n
+        inside = np.arange(len(node)) - start[node]
+        vxm = self.kind[node] == Kind.VXM
+        ends = np.cumsum(size, 1)
+        begins[vxm] = (inside[vxm, None] == (ends - size)[node[vxm]]).any(1)
+        operand: Ints = np.cumsum(begins) - 1
+        return operand
 
-    def refs(self, burst: int, first: int) -> tuple[Ref, ...]:
-        """What a run of instances from ``first`` on reads, a slot each."""
-        runs, rows, out = self.links.runs, self.link_rows, []
-        for read in range(self.slot0[burst], self.slot0[burst + 1]):
-            if read in runs:
-                run = runs[read][bisect_right(runs[read], first, key=lambda r: r.start) - 1]
-                index = run.index + (first - run.start) * run.step
-                out.append(Ref(run.burst, run.part, index, run.step))
-            else:
-                source, part, index, step = rows[read]
-                out.append(Ref(source, part, index + first * step, step))
-        return tuple(out)
+    def makers(self, burst: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+        """The range of nodes that make results ``low .. high`` of bursts; empty for words that are read in place."""
+        begin = np.searchsorted(self._key, burst * SPAN + low, "right") - 1
+        end = np.searchsorted(self._key, burst * SPAN + high, "right")
+        return begin, np.where(self.in_place[burst], begin, end)
 
-    def _link_accumulate(self, node: Node) -> None:
-        """An ``acc`` run reads the planes of its activations and the weights they met."""
-        (sent,) = self.refs(node.burst, node.first)
-        instances = self._changes[sent.burst]
-        number = [n for instance, n in instances if instance <= sent.index][-1]
-        node.weights = self._weights(self.plane(sent.burst), number)
-        node.refs = tuple(
-            Ref(r.burst, r.part, r.index, r.step * sent.step)
-            for r in self.refs(sent.burst, sent.index)
-        )
+    def nodes_of(self, burst: int) -> range:
+        """A burst's nodes in order of instances."""
+        low, high = np.searchsorted(self._key, [burst * SPAN, (burst + 1) * SPAN]).tolist()
+        return range(low, high)
 
-    def activation_window(self, node: Node) -> tuple[int, int]:
-        """First lane and number of lanes of the activations that an ``acc`` run takes."""
-        read = int(self.slot0[node.burst])
-        burst = self.link_rows[read][0]
-        if read in self.links.runs:
-            (sent,) = self.refs(node.burst, node.first)
-            burst = sent.burst
-        first, lanes = self.columns["args"][burst][2:4]
-        return int(first), int(lanes)
-
-    def _weights(self, plane: int, number: int) -> int:
-        """Index of a plane's install in ``weights``."""
-        key = (plane, number)
-        if key not in self._numbers:
-            self._numbers[key] = len(self.weights)
-            self.weights.append(self.installs.planes[plane][number])
-        return self._numbers[key]
-
-    def add_packs(self, numbers: Iterable[int]) -> None:
+    def _add_packs(self, constant: Bools) -> None:
         """Nodes that pack weights which are not constant."""
-        for number in numbers:
-            node = Node(Kind.PACK, -1, 0, 1, self.weights[number].time, weights=number)
-            node.id = len(self.nodes)
-            self.nodes.append(node)
-            self.of_weights[number] = node
+        used = distinct(self.weights[self.weights >= 0])
+        numbers, nodes = used[~constant[used]], len(self.burst)
+        self.packs = np.full(len(self.installs), NO_NODE)
+        self.packs[numbers] = nodes + np.arange(len(numbers))
+        new = {
+            "kind": numbers * 0 + Kind.PACK,
+            "burst": numbers * 0 - 1,
+            "first": numbers * 0,
+            "count": numbers * 0 + 1,
+            "time": self.installs.key[numbers] % SPAN,
+            "weights": numbers,
+            "window": np.zeros((len(numbers), 2), np.int64),
+        }
+        for name, column in new.items():
+            setattr(self, name, np.concatenate([getattr(self, name), column]))
 
-    def covering(self, burst: int, low: int, high: int) -> list[Node]:
-        """Nodes that make results ``low..high`` of a burst."""
-        nodes = self.of_burst[burst]
-        if len(nodes) == 1:
-            return nodes
-        return [n for n in nodes if n.first <= high and n.first + n.count > low]
+    def _packed(self) -> tuple[Ints, Ints, Ints]:
+        installs, nodes = self.installs, np.flatnonzero(self.kind == Kind.PACK)
+        numbers = self.weights[nodes]
+        count = installs.columns[numbers]
+        column = np.repeat(installs.start[numbers], count) + ranges(count)
+        # One number for a dispatch of a burst, one for that and a node.
+        before = np.concatenate([[0], np.cumsum(self.length)])
+        dispatch = before[installs.burst[column]] + installs.index[column]
+        place = np.repeat(np.arange(len(nodes)), count)[:, None] * before[-1] + dispatch
+        place, dispatch = np.divmod(distinct(place), max(1, before[-1]))
+        burst = np.searchsorted(before, dispatch, "right") - 1
+        return nodes[place], burst, dispatch - before[burst]
+
+    def takes(self) -> tuple[Ints, Ints, Ints]:
+        """``maker, node, ref``: who makes what a node takes, and by which of ``refs``; -1 of weights."""
+        refs = self.refs
+        n = refs.high - refs.low
+        via = np.repeat(np.arange(len(n)), n)
+        maker = refs.low[via] + ranges(n)
+        pack, burst, index = self.packed
+        low, high = self.makers(burst, index, index)
+        made = np.flatnonzero(high > low)
+        acc = np.flatnonzero(self.kind == Kind.ACC)
+        packs = self.packs[self.weights[acc]]
+        acc, packs = acc[packs != NO_NODE], packs[packs != NO_NODE]
+        makers = np.concatenate([maker, low[made], packs])
+        nodes = np.concatenate([refs.node[via], pack[made], acc])
+        return makers, nodes, np.append(via, np.full(len(makers) - len(via), -1))
+
+
+def reads_whole(graph: Graph) -> Bools:
+    """``[operands]``: whether an operand is all of one result, byte plane by byte plane."""
+    refs = graph.refs
+    if not len(refs.operand):
+        return np.zeros(0, np.bool_)
+    head = heads(refs.operand)
+    length = np.diff(np.append(head, len(refs.operand)))
+    lead, place = np.repeat(head, length), ranges(length)
+    same = (refs.burst == refs.burst[lead]) & (refs.index == refs.index[lead])
+    same &= (refs.step == refs.step[lead]) & (refs.part == place)
+    every = np.logical_and.reduceat(same, head) & (length == graph.size[refs.burst[head]])
+    whole: Bools = ~graph.in_place[refs.burst[head]] & ((refs.part[head] == WHOLE) | every)
+    return whole
+
+
+def heads(numbers: Ints) -> Ints:
+    """Where each of ascending numbers begins."""
+    return np.flatnonzero(np.diff(numbers, prepend=-1))
+
+
+def reads_in_place(graph: Graph, nodes: Ints) -> set[int]:
+    """Read bursts whose words some nodes read in place."""
+    pack, packed, _ = graph.packed
+    burst = np.append(
+        graph.refs.burst[np.isin(graph.refs.node, nodes)], packed[np.isin(pack, nodes)]
+    )
+    return set(burst[graph.in_place[burst]].tolist())

@@ -7,12 +7,15 @@ nodes into halves. Single dispatches in order of time are never circular, so thi
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
 from typing import Final
 
-from emulator.jit.accesses import Access, Accesses, Changing, directions, ordered, row_by_row
-from emulator.jit.groups import ROWWISE, Groups, makers
-from emulator.jit.nodes import Graph, Kind, Node
+import numpy as np
+
+from emulator.jit.accesses import Changing, accesses
+from emulator.jit.clashes import directions, meeting, row_by_row
+from emulator.jit.effects import Ints, distinct
+from emulator.jit.groups import ROWWISE, Groups
+from emulator.jit.nodes import Bools, Graph, reads_in_place
 from isa.errors import InternalError
 
 CIRCULAR: Final = 975
@@ -23,154 +26,149 @@ class Plan:
 
     Attributes:
         graph: nodes, after any cuts that were needed.
-        groups: lists of nodes, each one kernel, in the order to run.
+        groups: the partition; its nodes' makers.
+        order: groups in the order to run.
+        position: ``[nodes]``: where in that order a node's group is; -1 of nodes that nothing needs.
         divisible: by position, whether rows of a group may run in any order.
 
-    With ``plain``, every node is a group of its own.
+    With ``plain``, every node is a group of its own. ``constant`` ``[installs]`` marks weights that need not be packed.
     """
 
     def __init__(
-        self, graph: Graph, changing: Changing, constant: Iterable[int], plain: bool = False
+        self, graph: Graph, changing: Changing, constant: Bools, plain: bool = False
     ) -> None:
-        self.graph, self.changing, self.plain = graph, changing, plain
-        self.apart: set[int] = set()
-        self.constant = set(constant)
+        self.graph, self.changing, self.constant, self.plain = graph, changing, constant, plain
+        graph.rebuild(constant)
+        self.apart = np.zeros(len(graph.kind), np.bool_)
         while True:
             self._prepare()
             order = self._sorted()
-            stuck = set(self.members) - set(order)
-            if not stuck:
+            if len(order) == len(self.groups):
                 break
+            stuck = set(range(len(self.groups))) - set(order)
             self._take_apart(cycles(stuck, self.after))
-        self.groups = [self.members[g] for g in order]
-        self.divisible = [g not in self.dependent for g in order]
+        self.order = np.array(order, np.int64)
+        rank = np.full(len(order) + 1, -1)
+        rank[self.order] = np.arange(len(order))
+        self.position = rank[self.groups.of]
+        self.divisible = (~self.dependent[self.order]).tolist()
+
+    def nodes(self) -> list[list[int]]:
+        """The nodes of each group, in the order to run."""
+        members, start = self.groups.members.tolist(), self.groups.start.tolist()
+        return [members[start[g] : start[g + 1]] for g in self.order.tolist()]
 
     def _prepare(self) -> None:
         """Groups and what must follow what. Groups whose own rows would clash are taken apart first."""
         graph = self.graph
         while True:
-            if not graph.of_weights:
-                numbers = range(len(graph.weights))
-                graph.add_packs(n for n in numbers if n not in self.constant)
-            apart = {n.id for n in graph.nodes} if self.plain else self.apart
-            groups = Groups(graph, apart)
-            accesses = Accesses(graph, self.changing)
-            found = [a for n in graph.nodes if n.id in groups.needed for a in accesses.of(n)]
-            self.members, self.group_of = groups.members, groups.of
-            self.after: dict[int, set[int]] = {g: set() for g in groups.members}
-            self.dependent: set[int] = set()
-            clashes = self._memory_edges(found)
-            if not clashes:
+            apart = np.ones_like(self.apart) if self.plain else self.apart
+            self.groups = Groups(graph, apart)
+            self.dependent = np.zeros(len(self.groups), np.bool_)
+            before, after, clashing = self._memory_edges()
+            if not len(clashing):
                 break
-            if all(n in self.apart for n in clashes):
-                self._cut([graph.nodes[n] for n in clashes])
+            if self.apart[clashing].all():
+                self._cut(clashing)
             else:
-                self.apart |= clashes
-        for nodes in self.members.values():
-            for node in nodes:
-                for maker in makers(graph, node):
-                    self._edge(maker, node)
+                self.apart[clashing] = True
+        groups = self.groups
+        found = np.flatnonzero(groups.needed[groups.takers])
+        makers, takers = groups.of[groups.makers[found]], groups.of[groups.takers[found]]
+        self._note_feedback(found[makers == takers])
+        both = np.stack([np.append(before, makers), np.append(after, takers)])
+        self.after = followers(both[:, both[0] != both[1]], len(groups))
 
-    def _memory_edges(self, found: list[Access]) -> set[int]:
-        """Edges that memory asks for; the nodes of pairs that cannot share a group."""
-        nodes, clashes = self.graph.nodes, set[int]()
-        for a in found:
-            if a.write and a.stride == 0 and a.count > 1:  # the last row's write stays
-                self.dependent.add(self.group_of[a.node])
-        for x, y in ordered(found):
-            g, h = self.group_of[x.node], self.group_of[y.node]
-            if g == h:
-                kept, independent = row_by_row(x, y)
-                if not kept:
-                    clashes |= {x.node, y.node}
-                if not independent:
-                    self.dependent.add(g)
-                continue
-            forth, back = directions(x, y)
-            if forth:
-                self._edge(nodes[x.node], nodes[y.node])
-            if back:
-                self._edge(nodes[y.node], nodes[x.node])
-        return clashes
+    def _memory_edges(self) -> tuple[Ints, Ints, Ints]:
+        """Groups before and groups after that memory asks for; the nodes of pairs that cannot share a group."""
+        group = self.groups.of
+        every = accesses(self.graph, self.changing, self.groups.needed)
+        stays = every.write & (every.stride == 0) & (every.count > 1)  # the last row's write
+        self.dependent[group[every.node[stays]]] = True
+        i, j = meeting(every)
+        x, y = group[every.node[i]], group[every.node[j]]
+        own, other = np.flatnonzero(x == y), np.flatnonzero(x != y)
+        kept, independent = row_by_row(every.take(i[own]), every.take(j[own]))
+        self.dependent[x[own[~independent]]] = True
+        clashing = np.append(every.node[i[own[~kept]]], every.node[j[own[~kept]]])
+        forth, back = directions(every.take(i[other]), every.take(j[other]))
+        x, y = x[other], y[other]
+        return np.append(x[forth], y[back]), np.append(y[forth], x[back]), distinct(clashing)
 
-    def _edge(self, before: Node, after: Node) -> None:
-        g, h = self.group_of[before.id], self.group_of[after.id]
-        if g != h:
-            self.after[g].add(h)
-        elif before.id == after.id or before.kind is not Kind.WRITE:
-            self._note_feedback(g, before, after)
-
-    def _note_feedback(self, group: int, before: Node, after: Node) -> None:
+    def _note_feedback(self, inside: Ints) -> None:
         """Rows depend on each other where a node takes an earlier row of its own group."""
-        if group in self.dependent:
-            return
-        for ref in after.refs:
-            inside = ref.burst == before.burst and not self.graph.is_read(ref.burst)
-            if inside and (ref.index != before.first or (ref.step != 1 and after.count > 1)):
-                self.dependent.add(group)
+        groups, graph = self.groups, self.graph
+        maker, taker, ref = groups.makers[inside], groups.takers[inside], groups.via[inside]
+        refs = graph.refs
+        other = refs.index[ref] != graph.first[maker]
+        other |= (refs.step[ref] != 1) & (graph.count[taker] > 1)
+        self.dependent[groups.of[taker[other & (ref >= 0)]]] = True
 
     def _sorted(self) -> list[int]:
         """Groups whose predecessors are all placed: row by row work as soon as it can be, while its operands are in the
         host's caches; then the earliest."""
-        waiting = dict.fromkeys(self.members, 0)
-        for followers in self.after.values():
-            for g in followers:
+        first = self.groups.members[self.groups.start[:-1]]
+        late = ~np.isin(self.graph.kind[first], ROWWISE)
+        rank = np.empty(len(first), np.int64)
+        rank[np.lexsort((self.graph.time[first], late))] = np.arange(len(first))
+        by_rank, turn = np.argsort(rank).tolist(), rank.tolist()
+        waiting = [0] * len(first)
+        for group in self.after:
+            for g in group:
                 waiting[g] += 1
-        start = {
-            g: (nodes[0].kind not in ROWWISE, nodes[0].time) for g, nodes in self.members.items()
-        }
-        ready = [(start[g], g) for g, n in waiting.items() if n == 0]
+        ready = [turn[g] for g, n in enumerate(waiting) if n == 0]
         heapq.heapify(ready)
         out = []
         while ready:
-            _, g = heapq.heappop(ready)
+            g = by_rank[heapq.heappop(ready)]
             out.append(g)
             for h in self.after[g]:
                 waiting[h] -= 1
                 if waiting[h] == 0:
-                    heapq.heappush(ready, (start[h], h))
+                    heapq.heappush(ready, turn[h])
         return out
 
     def _take_apart(self, rings: list[list[int]]) -> None:
         """Make the groups of circular orders smaller."""
-        nodes = [n for ring in rings for g in ring for n in self.members[g]]
-        joined = [
-            n.id
-            for ring in rings
-            for g in ring
-            if len(self.members[g]) > 1
-            for n in self.members[g]
-        ]
+        nodes = [self.groups.nodes(g) for ring in rings for g in ring]
+        joined = [members for members in nodes if len(members) > 1]
         if joined:
-            self.apart.update(joined)
-            return
-        self._cut(nodes)
+            self.apart[np.concatenate(joined)] = True
+        else:
+            self._cut(np.concatenate(nodes))
 
-    def _cut(self, nodes: list[Node]) -> None:
-        """Read explicitly what ``nodes`` read in place; where they do, halve them."""
+    def _cut(self, nodes: Ints) -> None:
+        """Read explicitly what ``nodes`` read in place; where they do not, halve them."""
         graph = self.graph
-        reads = {r.burst for n in nodes for r in n.refs if graph.is_read(r.burst)}
-        for n in nodes:
-            if n.kind is Kind.PACK:
-                weights = graph.weights[n.weights]
-                reads |= {int(b) for b in set(weights.burst.ravel().tolist()) if graph.is_read(b)}
+        reads = reads_in_place(graph, nodes)
+        burst, first, half = graph.burst[nodes], graph.first[nodes], graph.count[nodes] // 2
+        parted = half > 0
+        middle = list(zip(burst[parted].tolist(), (first + half)[parted].tolist(), strict=True))
         if reads:
             graph.copies |= reads
-        elif all(n.count == 1 for n in nodes):
-            raise InternalError(
-                CIRCULAR, "dispatches that wait for each other: run the verifier first"
-            )
+        elif not middle:
+            message = "dispatches that wait for each other: run the verifier first"
+            raise InternalError(CIRCULAR, message)
         else:
-            for n in nodes:
-                if n.count > 1:
-                    graph.cuts.setdefault(n.burst, set()).add(n.first + n.count // 2)
-        kept = {(graph.nodes[i].burst, graph.nodes[i].first) for i in self.apart}
-        kept |= {(n.burst, n.first + n.count // 2) for n in nodes if n.count > 1}
-        graph.rebuild()
-        self.apart = {n.id for n in graph.nodes if (n.burst, n.first) in kept}
+            for b, instance in middle:
+                graph.cuts.setdefault(b, set()).add(instance)
+        apart = np.flatnonzero(self.apart)
+        kept = set(zip(graph.burst[apart].tolist(), graph.first[apart].tolist(), strict=True))
+        kept |= set(middle)
+        graph.rebuild(self.constant)
+        every = zip(graph.burst.tolist(), graph.first.tolist(), strict=True)
+        self.apart = np.array([place in kept for place in every], np.bool_)
 
 
-def cycles(nodes: set[int], after: dict[int, set[int]]) -> list[list[int]]:
+def followers(edges: Ints, size: int) -> list[list[int]]:
+    """What follows each of ``size`` items, by ``[2, n]`` edges from before to after; each once."""
+    both = distinct(edges[0] * size + edges[1])
+    before, after = both // max(1, size), (both % max(1, size)).tolist()
+    cuts = np.searchsorted(before, np.arange(size + 1)).tolist()
+    return [after[cuts[i] : cuts[i + 1]] for i in range(size)]
+
+
+def cycles(nodes: set[int], after: list[list[int]]) -> list[list[int]]:
     """The strongly connected components of more than one node (Tarjan, without recursion)."""
     index: dict[int, int] = {}
     low: dict[int, int] = {}
@@ -180,7 +178,7 @@ def cycles(nodes: set[int], after: dict[int, set[int]]) -> list[list[int]]:
     for root in sorted(nodes):
         if root in index:
             continue
-        work = [(root, iter(sorted(after[root] & nodes)))]
+        work = [(root, iter(f for f in after[root] if f in nodes))]
         index[root] = low[root] = len(index)
         stack.append(root)
         on_stack.add(root)
@@ -191,7 +189,7 @@ def cycles(nodes: set[int], after: dict[int, set[int]]) -> list[list[int]]:
                     index[f] = low[f] = len(index)
                     stack.append(f)
                     on_stack.add(f)
-                    work.append((f, iter(sorted(after[f] & nodes))))
+                    work.append((f, iter(g for g in after[f] if g in nodes)))
                     break
                 if f in on_stack:
                     low[node] = min(low[node], index[f])

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from emulator.jit.effects import WHOLE, Ints
-from emulator.jit.groups import whole
-from emulator.jit.nodes import Graph, Ref
+from emulator.jit.nodes import Graph, heads, reads_whole
 from emulator.jit.regions import Region
 from emulator.jit.storage import Storage
 from emulator.lowering.rows import Input
-from isa.ops.mem import Read
-from isa.ops.sxm import Transpose
+
+Where = tuple[tuple[int, int], ...]
 
 
 class Place(NamedTuple):
@@ -31,82 +30,93 @@ class Place(NamedTuple):
 
 
 class Places:
-    """Addresses of the chip's words and of results.
+    """Addresses of the chip's words, of results and of what nodes read.
 
-    ``used`` are the MEM read bursts, ``ranges`` the words (slice, first, last) of gathers, that kernels read in chip memory.
+    Attributes:
+        result: ``[nodes]``: pointer to the first result of a node; negative where nothing outside its group takes it.
+        pitch: ``[bursts]``: bytes from instance to instance of a result.
+        operands: ``[nodes + 1]``: a node's operands are those from ``operands[node]`` on.
     """
 
     def __init__(self, graph: Graph, storage: Storage) -> None:
         self.graph, self.storage = graph, storage
         self.depth, self.lanes = graph.machine.words, graph.machine.lanes
-        self.used: set[int] = set()
-        self.ranges: list[tuple[int, int, int]] = []
-        bursts = graph.program.bursts
-        self.plain_read = bursts["opcode"] == Read.opcode
-        self.plain_read[list(graph.copies)] = False
-        self.address = bursts["args"][:, 0].astype(np.int64)
-        self.stride, self.queue = (bursts[n].astype(np.int64) for n in ("stride", "queue"))
+        self.pitch = graph.size * self.lanes
+        kept = storage.results[graph.burst]
+        inside = graph.first * self.pitch[graph.burst]
+        self.result = np.where((kept < 0) | (graph.burst < 0), -1, kept + inside).tolist()
+        refs = graph.refs
+        pointer, size, byte = self._bytes(refs.burst, refs.part, refs.index)
+        word = graph.stride[refs.burst] * self.lanes
+        stride = refs.step * np.where(graph.in_place[refs.burst], word, self.pitch[refs.burst])
+        self._places = list(
+            map(Place, pointer.tolist(), stride.tolist(), size.tolist(), byte.tolist())
+        )
+        head = heads(refs.operand)
+        self._head: list[int] = [*head.tolist(), len(refs.operand)]
+        values = reads_whole(graph) & ~graph.transposed[refs.burst[head]]
+        self._values = values.tolist()
+        nodes = np.arange(len(graph.kind) + 1)
+        self.operands = np.searchsorted(refs.node[head], nodes).tolist()
+        self.refs = np.searchsorted(refs.node, nodes).tolist()
+        self._inputs: dict[tuple[tuple[int, int], ...], Input] = {}
+
+    def head(self, operand: int) -> int:
+        """The first ref of an operand."""
+        return self._head[operand]
 
     def word(self, slice_: int, address: int) -> int:
         """Pointer to a word of the chip's memory."""
         return int(Region.CHIP.base + (slice_ * self.depth + address) * self.lanes)
 
-    def result(self, burst: int, index: int) -> int:
-        """Pointer to a burst's result, instance ``index``."""
-        return self.storage.address(("result", burst)) + index * self.pitch(burst)
-
-    def pitch(self, burst: int) -> int:
-        """Bytes from instance to instance of a result."""
-        return int(self.graph.size[burst] * self.lanes)
-
-    def plane(self, ref: Ref) -> Place:
-        """An operand's byte plane."""
-        graph, burst = self.graph, ref.burst
-        if graph.is_read(burst):
-            self.used.add(burst)
-            stride = graph.columns["stride"][burst]
-            address = graph.columns["args"][burst][0] + ref.index * stride
-            pointer = self.word(graph.columns["queue"][burst], address)
-            return Place(pointer, ref.step * stride * self.lanes, 1, 0)
-        pointer, stride = self.result(burst, ref.index), ref.step * self.pitch(burst)
-        if graph.classes[burst] is Transpose:
-            return Place(pointer + ref.part * self.lanes, stride, 1, 0)
-        return Place(pointer, stride, graph.size[burst], ref.part)
-
-    def operand(self, operand: tuple[Ref, ...]) -> tuple[Input, tuple[tuple[int, int], ...]]:
-        """An operand as a row kernel's input, with pointer and stride of each of its places."""
-        first = operand[0]
-        if whole(self.graph, operand) and self.graph.classes[first.burst] is not Transpose:
-            stride = first.step * self.pitch(first.burst)
-            where = ((self.result(first.burst, first.index), stride),)
-            return Input(self.graph.size[first.burst]), where
-        places = [self.plane(r) for r in operand]
-        if len(places) == 1 and places[0].size == 1:
-            return Input(1), ((places[0].pointer, places[0].stride),)
-        layout = tuple((p.size, p.byte) for p in places)
-        return Input(len(places), layout), tuple((p.pointer, p.stride) for p in places)
-
-    def _words(self, burst: Ints, index: Ints) -> Ints:
-        """Pointers to the words that many instances of MEM read bursts name."""
-        self.used.update(np.unique(burst).tolist())
-        address = self.address[burst] + index * self.stride[burst]
-        pointers: Ints = Region.CHIP.base + (self.queue[burst] * self.depth + address) * self.lanes
+    def words(self, burst: Ints, instance: Ints) -> Ints:
+        """Pointers to the words that instances of MEM read and write bursts name."""
+        graph = self.graph
+        address = graph.args[burst, 0] + instance * graph.stride[burst]
+        pointers: Ints = Region.CHIP.base + (graph.queue[burst] * self.depth + address) * self.lanes
         return pointers
 
-    def planes(self, burst: Ints, part: Ints, index: Ints) -> tuple[Ints, Ints]:
-        """Pointers and lane strides of many byte planes at once; memory is read in place."""
+    def _bytes(self, burst: Ints, part: Ints, index: Ints) -> tuple[Ints, Ints, Ints]:
+        """Pointers to elements that hold byte planes, their size, and the byte that a plane is in them."""
         graph = self.graph
-        pointers, steps = np.zeros_like(burst), np.ones_like(burst)
-        if self.plain_read[burst].all():
-            return self._words(burst, index), steps
-        for b in np.unique(burst):
-            own, i = burst == b, index[burst == b]
-            if graph.classes[b] is Read and b not in graph.copies:
-                pointers[own] = self._words(burst[own], i)
-            elif graph.classes[b] is Transpose:
-                pointers[own] = self.result(b, 0) + i * self.pitch(b) + part[own] * self.lanes
-            else:
-                whole_part = np.where(part[own] == WHOLE, 0, part[own])
-                pointers[own] = self.result(b, 0) + i * self.pitch(b) + whole_part
-                steps[own] = graph.size[b]
-        return pointers, steps
+        memory, apart = graph.in_place[burst], graph.transposed[burst]
+        pointers = self.storage.results[burst] + index * self.pitch[burst]
+        pointers += np.where(apart, part * self.lanes, 0)
+        pointers = np.where(memory, self.words(burst, index), pointers)
+        single = memory | apart
+        byte = np.where(single | (part == WHOLE), 0, part)
+        return pointers, np.where(single, 1, graph.size[burst]), byte
+
+    def planes(self, burst: Ints, part: Ints, index: Ints) -> tuple[Ints, Ints]:
+        """Pointers and lane strides of many byte planes; memory is read in place."""
+        pointers, size, byte = self._bytes(burst, part, index)
+        return pointers + byte, size
+
+    def plane(self, ref: int) -> Place:
+        """One of what nodes read, as a byte plane."""
+        return self._places[ref]
+
+    def operand(self, operand: int) -> tuple[Input, Where]:
+        """An operand as a row kernel's input, with pointer and stride of each of its places."""
+        return self._joined(self._head[operand], self._head[operand + 1], self._values[operand])
+
+    def activations(self, node: int) -> tuple[Input, Where]:
+        """All that a node reads as one input: byte planes of one element."""
+        first, end = self.refs[node : node + 2]
+        lead, size = self._places[first], end - first
+        planes = [lead._replace(size=size, byte=byte) for byte in range(size)]
+        return self._joined(first, end, self._places[first:end] == planes)
+
+    def _joined(self, first: int, end: int, value: bool) -> tuple[Input, Where]:
+        """Some refs as one input: a value as a whole, or its planes."""
+        places = self._places
+        if value:
+            place = places[first]
+            return Input(place.size), (place[:2],)
+        if end - first == 1 and places[first].size == 1:
+            return Input(1), (places[first][:2],)
+        layout = tuple(p[2:] for p in places[first:end])
+        known = self._inputs.get(layout)
+        if known is None:
+            known = self._inputs[layout] = Input(len(layout), layout)
+        return known, tuple(p[:2] for p in places[first:end])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from emulator.jit.effects import distinct
 from isa.instruction import BY_OPCODE, DType
 from isa.ops.mxm import Activate
 from isa.program import Program
@@ -16,7 +17,7 @@ def run_cycles(program: Program) -> int:
     """
     machine, bursts = program.machine, program.bursts
     end = 0
-    for opcode in np.unique(bursts["opcode"]):
+    for opcode in distinct(bursts["opcode"]):
         cls = BY_OPCODE[int(opcode)]
         rows = bursts[bursts["opcode"] == opcode]
         takes = np.full(len(rows), max(1, machine.timing(cls.timing) if cls.timing else 0))

@@ -7,14 +7,14 @@ computed, and spread where the chain emits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from emulator.image import Image
-from emulator.jit.effects import Ints
-from emulator.jit.nodes import Graph, Kind, Node
+from emulator.jit.effects import Ints, distinct
+from emulator.jit.nodes import Bools, Graph, Kind
 from emulator.jit.weights import Weights
 from isa.instruction import DType
 
@@ -22,59 +22,67 @@ Contents = Callable[[Ints, Ints], Image]
 START: Final = 2
 
 
-def uniform_passes(graph: Graph, constant: Iterable[int], words: Contents) -> set[int]:
-    """The ``acc`` nodes, by id, that belong to such chains.
+def uniform_passes(graph: Graph, constant: Bools, words: Contents) -> set[int]:
+    """The ``acc`` nodes that belong to such chains.
 
     Args:
         graph: its nodes are final.
-        constant: the installs whose weights are constant.
+        constant: ``[installs]``: those whose weights are constant.
         words: the bytes ``[..., lanes]`` of instances of MEM read bursts.
     """
-    alike = {n for n in constant if _alike(graph, graph.weights[n], words)}
+    alike = _alike(graph, constant, words)
+    acc = np.flatnonzero(graph.kind == Kind.ACC)
+    fits = np.isin(graph.weights, alike)
+    planes = graph.plane(graph.burst[acc])
     out: set[int] = set()
-    if alike:
-        for nodes in _by_plane(graph).values():
-            for chain in _chains(graph, nodes):
-                if all(node.weights in alike for node in chain):
-                    out |= {node.id for node in chain}
+    for plane in distinct(planes[fits[acc]]):
+        nodes = acc[planes == plane]
+        for chain in _chains(graph, nodes[np.argsort(graph.time[nodes], kind="stable")]):
+            if fits[chain].all():
+                out |= set(chain)
     return out
 
 
-def _alike(graph: Graph, weights: Weights, words: Contents) -> bool:
-    """Whether all columns of the chip hold the same fp16 weights."""
-    if weights.dtype is not DType.F16 or weights.columns != graph.machine.lanes:
-        return False
+def _alike(graph: Graph, constant: Bools, words: Contents) -> Ints:
+    """The constant installs in which all columns of the chip hold the same fp16 weights."""
+    installs = graph.installs
+    wanted = constant & (installs.dtype == DType.F16) & (installs.columns == graph.machine.lanes)
+    numbers = np.flatnonzero(wanted)
+    first, last = (
+        installs.start[numbers],
+        installs.start[numbers + 1] - 1,
+    )  # nearly all differ there
+    ends = [words(installs.burst[at], installs.index[at]) for at in (first, last)]
+    numbers = numbers[(ends[0] == ends[1]).all((1, 2))]
+    same = [n for n in numbers.tolist() if _all_alike(installs[n], words)]
+    return np.array(same, np.int64)
+
+
+def _all_alike(weights: Weights, words: Contents) -> bool:
     first = words(weights.burst[:1], weights.index[:1])
-    for last in (2, weights.columns):  # nearly all differ in the second column
-        if (words(weights.burst[1:last], weights.index[1:last]) != first).any():
-            return False
-    return True
+    return bool((words(weights.burst[1:], weights.index[1:]) == first).all())
 
 
-def _by_plane(graph: Graph) -> dict[int, list[Node]]:
-    """The ``acc`` nodes of each matrix plane in order of time."""
-    out: dict[int, list[Node]] = {}
-    for node in graph.nodes:
-        if node.kind is Kind.ACC:
-            out.setdefault(graph.plane(node.burst), []).append(node)
-    return {plane: sorted(nodes, key=lambda n: n.time) for plane, nodes in out.items()}
-
-
-def _chains(graph: Graph, nodes: list[Node]) -> list[list[Node]]:
+def _chains(graph: Graph, nodes: Ints) -> list[list[int]]:
     """The chains of a plane that have their accumulator rows for themselves from start to end."""
-    columns, rows = graph.columns, graph.machine["mxm.acc_rows"]
+    rows = graph.machine["mxm.acc_rows"]
+    burst, first = graph.burst[nodes], graph.first[nodes]
+    stride, interval = graph.stride[burst], graph.interval[burst]
+    lead = graph.args[burst, 1] + first * stride
+    started = graph.args[burst, START].tolist()
+    count, time = graph.count[nodes].tolist(), graph.time[nodes].tolist()
     owner, last = np.full(rows, -1), np.full(rows, -1)
-    chains: list[list[Node]] = []
+    chains: list[list[int]] = []
     touched: list[Ints] = []
     mixed: set[int] = {-1}
-    for node in nodes:
-        burst, instance = node.burst, np.arange(node.count)
-        own = columns["args"][burst][1] + (node.first + instance) * columns["stride"][burst]
-        times = node.time + instance * columns["interval"][burst]
+    for place, node in enumerate(nodes.tolist()):
+        instance = np.arange(count[place])
+        own = lead[place] + instance * stride[place]
+        times = time[place] + instance * interval[place]
         before = set(owner[own].tolist())
         if (last[own] >= times).any():
             mixed |= before | {len(chains)}
-        if columns["args"][burst][START]:
+        if started[place]:
             owner[own] = len(chains)
             chains.append([node])
             touched.append(own)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from emulator.jit.effects import PLANES, Effects, Ints
+from emulator.jit.effects import PLANES, SPAN, Effects, Ints, ranges
 from emulator.jit.join import Links
 from isa.errors import InternalError
 from isa.instruction import DType
@@ -37,120 +36,134 @@ class Weights:
     part: Ints
     index: Ints
 
-    @cached_property
-    def sources(self) -> list[tuple[int, Ints]]:
-        """The bursts whose results were loaded, with the distinct instances of each in ascending order."""
-        pairs = np.unique((self.burst << 32) + self.index)
-        bursts = pairs >> 32
-        starts = np.flatnonzero(np.diff(bursts, prepend=-1))
-        parts = np.split(pairs & 0xFFFFFFFF, starts[1:])
-        return [(int(bursts[s]), p) for s, p in zip(starts, parts, strict=True)]
 
+class _Loads(NamedTuple):
+    """Vectors that arrive in planes' buffers, by plane and time; ``read`` is that of their first byte plane."""
 
-class _Loaded(NamedTuple):
-    """Vectors in order of arrival: time and column; for each of two byte planes burst, part and index of what was loaded."""
-
-    time: Ints
+    key: Ints
     column: Ints
-    burst: Ints
-    part: Ints
-    index: Ints  # type: ignore[assignment]  # tuple.index is not used
+    read: Ints
+    instance: Ints
 
 
 class Installs:
-    """All installs of a program, by plane in order of time."""
+    """All installs of a program, by plane and time.
+
+    Attributes:
+        key: ``plane * SPAN + time``, when each takes effect.
+        dtype, first, columns: of each.
+        burst, part, index: ``[columns of all, 2]``; an int8 install has its one byte plane twice.
+        start: ``[installs + 1]``: where the columns of each begin there.
+        changing: ``abc`` bursts that meet several installs: ``(instance, install)`` from which on they meet each.
+    """
 
     def __init__(self, effects: Effects, links: Links, slot0: Ints) -> None:
         self.effects, self.links, self.slot0 = effects, links, slot0
-        self._odd = np.zeros(len(links.burst), np.bool_)
-        self._odd[list(links.runs)] = True
-        self.planes: dict[int, list[Weights]] = {}
-        self.times: dict[int, Ints] = {}
-        bursts = effects.bursts
-        loads = np.flatnonzero(bursts["opcode"] == LoadWeights.opcode)
-        installs = np.flatnonzero(bursts["opcode"] == InstallWeights.opcode)
-        for plane in np.unique(effects.plane(installs)) if len(installs) else ():
-            own = [rows[effects.plane(rows) == plane] for rows in (loads, installs)]
-            self.planes[int(plane)] = self._plane(*own)
-            self.times[int(plane)] = np.array([w.time for w in self.planes[int(plane)]])
-
-    def _plane(self, loads: Ints, installs: Ints) -> list[Weights]:
-        """A plane's installs in order of time."""
-        bursts = self.effects.bursts
-        timed = sorted(
-            (int(bursts["cycle"][b] + i * bursts["interval"][b]), int(b))
-            for b in installs
-            for i in range(int(bursts["count"][b]))
+        bursts, machine = effects.bursts, effects.machine
+        rows = np.flatnonzero(bursts["opcode"] == InstallWeights.opcode)
+        count = bursts["count"][rows].astype(np.int64)
+        which = np.repeat(rows, count)
+        time = effects.cycle[which] + ranges(count) * bursts["interval"][which]
+        key = effects.plane(which) * SPAN + time + machine.timing("mxm_install")
+        order = np.lexsort((which, key))
+        self.key, which = key[order], which[order]
+        self.dtype, self.first, self.columns = (
+            bursts["args"][which, i].astype(np.int64) for i in range(3)
         )
-        loaded = self._loaded(loads)
-        ends = np.searchsorted(loaded.time, [-1, *(time for time, _ in timed)], "right")
-        return [
-            self._install(burst, time, loaded, slice(ends[n], ends[n + 1]))
-            for n, (time, burst) in enumerate(timed)
-        ]
+        self.start = np.concatenate([[0], np.cumsum(self.columns)])
+        self._find_sources(self.key - machine.timing("mxm_install"))
+        self._find_meetings()
 
-    def _loaded(self, loads: Ints) -> _Loaded:
-        """Every vector that arrives in a plane's buffer, in order of time."""
-        some = self.effects.bursts[loads]
-        cycle, interval, stride, count = (
-            some[n].astype(np.int64) for n in ("cycle", "interval", "stride", "count")
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def __getitem__(self, number: int) -> Weights:
+        """One of them."""
+        dtype, some = (
+            DType(int(self.dtype[number])),
+            slice(self.start[number], self.start[number + 1]),
+        )
+        burst, part, index = (a[some, : dtype.planes] for a in (self.burst, self.part, self.index))
+        first, columns = int(self.first[number]), int(self.columns[number])
+        return Weights(dtype, first, columns, int(self.key[number] % SPAN), burst, part, index)
+
+    def all_of(self, marks: np.ndarray) -> np.ndarray:
+        """``[installs]``: whether all byte planes of all columns are marked in ``[columns of all, 2]``."""
+        unmarked = np.concatenate([[0], np.cumsum(~marks.all(1))])
+        return np.asarray(unmarked[self.start[1:]] == unmarked[self.start[:-1]])
+
+    def _loads(self) -> _Loads:
+        """Every vector that arrives in a plane's buffer."""
+        effects = self.effects
+        loads = np.flatnonzero(effects.bursts["opcode"] == LoadWeights.opcode)
+        some = effects.bursts[loads]
+        interval, stride, count = (
+            some[n].astype(np.int64) for n in ("interval", "stride", "count")
         )
         dtype, groups, column, spread = (some["args"][:, i].astype(np.int64) for i in (0, 2, 3, 4))
-        each = count * groups
-        which = np.repeat(np.arange(len(loads)), each)
-        inside = np.arange(len(which)) - np.repeat(np.cumsum(each) - each, each)
-        instance, group = inside // groups[which], inside % groups[which]
-        time = (cycle + self.effects.machine.timing("mxm_load"))[which] + instance * interval[which]
-        order = np.argsort(time, kind="stable")
-        which, instance, group = which[order], instance[order], group[order]
-        read = self.slot0[loads][which] + group * PLANES[dtype][which]
-        sources = [self._producers(read + plane, instance) for plane in range(DType.F16.planes)]
-        where = column[which] + instance * stride[which] + group * spread[which]
-        burst, part, index = (np.stack(s, 1) for s in zip(*sources, strict=True))
-        return _Loaded(time[order], where, burst, part, index)
+        start = effects.plane(loads) * SPAN + effects.cycle[loads]
+        start += effects.machine.timing("mxm_load")
+        one = np.repeat(np.arange(len(loads)), count)
+        instance = ranges(count)
+        key = start[one] + instance * interval[one]
+        order = np.argsort(key, kind="stable")
+        one, instance, key = one[order], instance[order], key[order]
+        base = column[one] + instance * stride[one]
+        each = groups[one]
+        vector, group = np.repeat(np.arange(len(one)), each), ranges(each)
+        one, instance = one[vector], instance[vector]
+        read = self.slot0[loads][one] + group * PLANES[dtype][one]
+        return _Loads(key[vector], base[vector] + group * spread[one], read, instance)
 
-    def _install(self, burst: int, time: int, loaded: _Loaded, some: slice) -> Weights:
-        dtype, first, columns = (int(v) for v in self.effects.bursts["args"][burst][:3])
-        machine = self.effects.machine
-        found = np.full(max(machine.lanes, first + columns), -1)
-        found[loaded.column[some]] = np.arange(some.start, some.stop)
-        found = found[first : first + columns]
-        if (found < 0).any():
+    def _find_sources(self, dispatched: Ints) -> None:
+        """What each column was loaded from: the last vector for it that came since the install before."""
+        loads = self._loads()
+        owner = np.searchsorted(dispatched, loads.key)
+        same = np.append(dispatched, -1)[owner] // SPAN == loads.key // SPAN
+        used = np.flatnonzero(same)
+        width = max(self.effects.machine.lanes, int((self.first + self.columns).max(initial=0)))
+        found = np.full((len(self), width), -1, np.int32)
+        found[owner[used], loads.column[used]] = used
+        install, column = np.repeat(np.arange(len(self)), self.columns), ranges(self.columns)
+        last = found[install, column + self.first[install]]
+        if (last < 0).any():
+            time = int(dispatched[install[np.argmax(last < 0)]] % SPAN)
             raise InternalError(NO_WEIGHTS, f"cycle {time}: an installed column was not loaded")
-        planes = DType(dtype).planes
-        sources = (s[found, :planes] for s in (loaded.burst, loaded.part, loaded.index))
-        effective = time + machine.timing("mxm_install")
-        return Weights(DType(dtype), first, columns, effective, *sources)
+        sources = []
+        for number in range(DType.F16.planes):
+            reads = loads.read[last] + np.minimum(number, PLANES[self.dtype][install] - 1)
+            reads = np.minimum(reads, len(self.links.burst) - 1)
+            sources.append(self.links.at(reads, loads.instance[last])[:3])
+        self.burst, self.part, self.index = (np.stack(s, 1) for s in zip(*sources, strict=True))
 
-    def _producers(self, reads: Ints, instances: Ints) -> tuple[Ints, Ints, Ints]:
-        """Burst, part and index that instances of reads get their bytes from."""
-        links = self.links
-        reads = np.minimum(reads, len(links.burst) - 1)  # an int8 load has no second plane
-        burst, part = links.burst[reads], links.part[reads]
-        index = links.index[reads] + instances * links.step[reads]
-        for place in np.flatnonzero(self._odd[reads]):
-            runs = links.runs[int(reads[place])]
-            run = [r for r in runs if r.start <= instances[place]][-1]
-            burst[place], part[place] = run.burst, run.part
-            index[place] = run.index + (int(instances[place]) - run.start) * run.step
-        return burst, part, index
-
-    def changes(self, burst: int) -> list[tuple[int, int]]:
-        """``(instance, number of the install)`` from which on an ``abc`` burst meets those weights."""
-        row = self.effects.bursts[burst]
-        assert row["opcode"] == Activate.opcode
-        plane = int(self.effects.plane(np.array([burst]))[0])
-        times = self.times.get(plane, np.zeros(0, np.int64))
-        cycle, count, interval = (int(row[n]) for n in ("cycle", "count", "interval"))
-        now = int(np.searchsorted(times, cycle, "right")) - 1
-        if now < 0:
+    def _find_meetings(self) -> None:
+        """The install that the first activation of each ``abc`` burst meets, and which bursts meet several."""
+        effects, bursts = self.effects, self.effects.bursts
+        rows = np.flatnonzero(bursts["opcode"] == Activate.opcode)
+        key = effects.plane(rows) * SPAN + effects.cycle[rows]
+        last = key + (bursts["count"][rows] - 1) * bursts["interval"][rows]
+        now, end = (np.searchsorted(self.key, k, "right") - 1 for k in (key, last))
+        none = (now < 0) | (np.append(self.key, -1)[now] // SPAN != key // SPAN)
+        if none.any():
+            cycle = int(effects.cycle[rows[np.argmax(none)]])
             raise InternalError(NO_WEIGHTS, f"cycle {cycle}: activations meet no weights")
-        out = [(0, now)]
-        last = cycle + (count - 1) * interval
-        while now + 1 < len(times) and times[now + 1] <= last:
-            now += 1
-            instance = -(-(int(times[now]) - cycle) // interval)
-            if instance == out[-1][0]:
-                out.pop()
-            out.append((instance, now))
+        self._met = np.full(len(bursts), -1)
+        self._met[rows] = now
+        self.changing: dict[int, list[tuple[int, int]]] = {}
+        for place in np.flatnonzero(end > now):
+            burst, out = int(rows[place]), [(0, int(now[place]))]
+            for number in range(int(now[place]) + 1, int(end[place]) + 1):
+                away = int(self.key[number] - key[place])
+                instance = -(-away // int(bursts["interval"][burst]))
+                if instance == out[-1][0]:
+                    out.pop()
+                out.append((instance, number))
+            self.changing[burst] = out
+
+    def met(self, burst: Ints, instance: Ints) -> Ints:
+        """The installs that instances of ``abc`` bursts meet."""
+        out = self._met[burst]
+        for place in np.flatnonzero(np.isin(burst, list(self.changing))):
+            changes = self.changing[int(burst[place])]
+            out[place] = [n for start, n in changes if start <= instance[place]][-1]
         return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from emulator.jit import Kernel
-from emulator.jit.accesses import Access, directions
+from emulator.jit.accesses import Accesses
+from emulator.jit.clashes import directions, meeting, row_by_row
 from emulator.jit.host import this_host
 from emulator.jit.library import Library
 from emulator.reference import ReferenceInterpreter
@@ -195,29 +197,90 @@ def test_subnormals_survive_a_caller_that_flushes_them(tmp_path: Path) -> None:
     assert (stored[..., 0].view(np.uint32) == (values + values).view(np.uint32)).all()
 
 
+def some_accesses(rng: np.random.RandomState, count: int, dense: bool = False) -> Accesses:
+    """Accesses to a slice, in order of time as ``meeting`` has it."""
+    columns: dict[str, Any] = {
+        "node": np.arange(count),
+        "slice": np.zeros(count, np.int64),
+        "address": rng.randint(0, 30, count),
+        "stride": rng.choice([-1, 1], count) if dense else rng.randint(-2, 3, count),
+        "width": rng.choice([1, 1, 1, 1 if dense else 4], count),
+        "time": rng.randint(0, 60 if dense else 20, count),
+        "interval": rng.randint(1, 4, count),
+        "count": rng.randint(1, 9, count),
+        "write": rng.randint(0, 2, count) > 0,
+    }
+    every = Accesses(**columns)
+    return every.take(np.lexsort((~every.write, every.time)))._replace(node=np.arange(count))
+
+
+def instances(every: Accesses, number: int) -> list[tuple[int, range]]:
+    """When each access of a row happens, and the words that it touches."""
+    row = {name: int(column[number]) for name, column in every._asdict().items()}
+    starts = (row["address"] + k * row["stride"] for k in range(row["count"]))
+    words = (range(first, first + row["width"]) for first in starts)
+    return [(row["time"] + k * row["interval"], touched) for k, touched in enumerate(words)]
+
+
+def orders(every: Accesses, x: int, y: int) -> set[bool]:
+    """For every word that both touch: whether ``x``, which stands in front, does so first."""
+    return {
+        s < t or (s == t and bool(every.write[x]))
+        for s, a in instances(every, x)
+        for t, b in instances(every, y)
+        if a.start < b.stop and b.start < a.stop
+    }
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_directions_against_every_pair_of_instances(seed: int) -> None:
-    rng = np.random.RandomState(seed)
-
-    def access(node: int) -> Access:
-        address, stride, width = (
-            rng.randint(0, 30),
-            rng.randint(-2, 3),
-            int(rng.choice([1, 1, 1, 4])),
+    every = some_accesses(np.random.RandomState(seed), 12)
+    x, y = np.triu_indices(12, 1)
+    forth, back = directions(every.take(x), every.take(y))
+    for pair, (i, j) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
+        found = orders(every, i, j)
+        done = every.last[i] < every.time[j] or (every.last[i] == every.time[j] and every.write[i])
+        assert (forth[pair], back[pair]) == (
+            (True, False) if done else (True in found, False in found)
         )
-        time, interval, count = rng.randint(0, 20), rng.randint(1, 4), rng.randint(1, 9)
-        write = bool(rng.randint(2))
-        return Access.of(node, 0, address, stride, width, time, interval, count, write)
 
-    for _ in range(50):
-        x, y = sorted((access(0), access(1)), key=lambda a: (a.time, not a.write))
-        expected = [False, False]
-        for i in range(x.count):
-            for j in range(y.count):
-                a, b = x.address + i * x.stride, y.address + j * y.stride
-                if a <= b + y.width - 1 and b <= a + x.width - 1:
-                    s, t = x.time + i * x.interval, y.time + j * y.interval
-                    expected[not (s < t or (s == t and x.write))] = True
-        found = directions(x, y)
-        apart = x.last < y.time or (x.last == y.time and x.write)
-        assert found == ((True, False) if apart else tuple(expected))
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rows_against_every_pair_of_instances(seed: int) -> None:
+    """Row by row: reads of a row before its writes; two writes of a row to one word have no order."""
+    every = some_accesses(np.random.RandomState(seed), 12, dense=seed % 2 == 0)
+    x, y = np.triu_indices(12, 1)
+    kept, independent = row_by_row(every.take(x), every.take(y))
+    for pair, (i, j) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
+        rows, expected, alone = (instances(every, n) for n in (i, j)), True, True
+        first, second = rows
+        for m, (s, a) in enumerate(first):
+            for n, (t, b) in enumerate(second):
+                if a.start < b.stop and b.start < a.stop:
+                    earlier = s < t or (s == t and bool(every.write[i]))
+                    by_row = m < n or (m == n and bool(every.write[j]))
+                    both = m == n and bool(every.write[i] and every.write[j])
+                    expected &= by_row == earlier and not both
+                    alone &= m == n
+        assert kept[pair] == expected
+        if expected:
+            assert independent[pair] == alone
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("seed", range(40))
+def test_pairs_ask_for_the_order_of_all_pairs(seed: int, dense: bool) -> None:
+    """Whatever order two accesses to a word have, a chain of the pairs that are looked at asks for it."""
+    every = some_accesses(np.random.RandomState(seed), 30, dense)
+    x, y = meeting(every)
+    assert (every.write[x] | every.write[y]).all()
+    forth, back = directions(every.take(x), every.take(y))
+    reach = np.zeros((30, 30), np.bool_)
+    reach[x[forth], y[forth]] = True
+    reach[y[back], x[back]] = True
+    for through in range(30):
+        reach |= reach[:, through, None] & reach[through]
+    for i, j in combinations(range(30), 2):
+        found = orders(every, i, j) if every.write[i] or every.write[j] else set()
+        assert True not in found or reach[i, j]
+        assert False not in found or reach[j, i]
