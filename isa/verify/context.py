@@ -33,6 +33,14 @@ PART: Final = 1 << 22
 _SPAN: Final = MAX_CYCLE << 1
 
 
+def once(values: Ints) -> Ints:
+    """Values in ascending order, each once; ``np.unique`` would import masked arrays first."""
+    ordered = np.sort(values, axis=None)
+    new = np.ones(len(ordered), np.bool_)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
+
+
 def ramp(base: Ints, step: Ints, count: Ints) -> Ints:
     """For every ``i`` the ``count[i] >= 1`` values ``base[i] + k * step[i]``, end to end."""
     if not len(base):
@@ -46,6 +54,8 @@ def ramp(base: Ints, step: Ints, count: Ints) -> Ints:
 
 def firsts(count: Ints, indices: Ints) -> list[tuple[int, int, int]]:
     """For ``indices`` into a ramp, the first of each progression: progression, repeat, and place among ``indices``."""
+    if not len(indices):
+        return []
     ends = np.cumsum(count)
     owner = np.searchsorted(ends, indices, "right")
     at = np.sort(np.unique(owner, return_index=True)[1])[:CAP]
@@ -187,7 +197,7 @@ class Context:
     @cached_property
     def opcodes(self) -> Ints:
         """The opcodes that occur."""
-        return np.unique(self.opcode)
+        return once(self.opcode)
 
     @cached_property
     def _bursts_of(self) -> dict[str, Ints]:
@@ -244,3 +254,17 @@ class Context:
             order = np.argsort(cycle, kind="stable")
             cycle = cycle[order]
         return Dispatches(bursts, count, order, cycle)
+
+    def makers(self, bursts: Ints, cycle: Ints, interval: Ints, count: Ints) -> Ints:
+        """For progressions of cycles the one burst that dispatches in all of them, where that is plain; else -1.
+
+        ``bursts`` are in order of their cycles, and no two of them dispatch in one cycle.
+        """
+        none = np.full(len(cycle), -1)
+        if not len(bursts):
+            return none
+        at = np.searchsorted(self.cycle[bursts], cycle, "right") - 1
+        burst, step = bursts[at], self.interval[bursts[at]]
+        met = (at >= 0) & (cycle + (count - 1) * interval <= self.last[burst])
+        met &= ((cycle - self.cycle[burst]) % step == 0) & ((interval % step == 0) | (count == 1))
+        return np.where(met, burst, none)

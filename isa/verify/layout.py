@@ -12,7 +12,7 @@ import numpy as np
 
 from isa.program import PortTensor, tensor_problem
 from isa.verify import report
-from isa.verify.context import MAX_DISPATCHES, Bools, Context, Ints, ramp
+from isa.verify.context import MAX_DISPATCHES, Bools, Context, Ints, once, ramp
 
 
 def initial(ctx: Context) -> dict[int, Bools]:
@@ -21,7 +21,7 @@ def initial(ctx: Context) -> dict[int, Bools]:
     defined: dict[int, Bools] = {}
     segments = _segments(ctx)
     slices, first, count = (segments[n].astype(np.int64) for n in ("slice", "address", "count"))
-    for q in np.unique(slices).tolist():
+    for q in once(slices).tolist():
         own = slices == q
         steps = np.zeros(ctx.machine.words + 1, np.int64)
         np.add.at(steps, first[own], 1)

@@ -240,8 +240,14 @@ def _undisturbed(ctx: Context, user: User) -> None:
 
 def _products(ctx: Context, plane: int) -> None:
     """Rule 356: an ``acc`` takes an activation of its type."""
-    taken, sent = (ctx.dispatches(of(ctx, n, plane)) for n in ("acc", "abc"))
+    accs, abcs = (of(ctx, n, plane) for n in ("acc", "abc"))
     latency = ctx.machine["mxm.array_latency"]
+    entered = ctx.cycle[accs] - latency
+    by = ctx.makers(abcs, entered, ctx.interval[accs], ctx.count[accs])
+    accs = accs[(by < 0) | (ctx.args[accs, 0] != ctx.args[by, 0])]
+    if not len(accs):
+        return
+    taken, sent = ctx.dispatches(accs), ctx.dispatches(abcs)
     wanted = taken.cycle - latency
     at = np.searchsorted(sent.cycle, wanted)
     there = np.append(sent.cycle, -1)[at] == wanted

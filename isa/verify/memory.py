@@ -10,13 +10,23 @@ from typing import Final
 import numpy as np
 
 from isa.verify import report, words
-from isa.verify.accesses import Accesses, range_maximum
-from isa.verify.context import Bools, Context, Ints, collisions
+from isa.verify.accesses import Accesses, range_maximum, touched
+from isa.verify.context import MAX_CYCLE, Bools, Context, Ints, collisions
 from isa.verify.origins import Origins, declared
 from isa.verify.queues import READ, WRITE, ports
+from isa.verify.settled import settle
 
 NEVER: Final = np.int64(1) << 62
 BEFORE: Final = np.int64(-1)
+SPAN: Final = MAX_CYCLE << 1
+
+
+def overlapping(begin: Ints, end: Ints, start: Ints, stop: Ints) -> Bools:
+    """Which ranges ``begin .. end`` share a number with one of ``start .. stop``."""
+    order = np.argsort(start, kind="stable")
+    before = np.searchsorted(start[order], end, "right") - 1
+    furthest = np.append(np.maximum.accumulate(stop[order]), -1)
+    return np.asarray(furthest[before] >= begin)
 
 
 class Slices:
@@ -30,25 +40,54 @@ class Slices:
         self.origins = Origins(declared(ctx, ctx.program.inputs))
 
     def check(self) -> dict[int, Bools]:
-        """Rules 330 to 333; the words of every slice in use that are defined in the end."""
+        """Rules 330 to 333; the words that are defined in the end, of every slice that outputs are taken from."""
         self._effects()
         ctx, defined = self.ctx, dict(self.initial)
+        plain = settle(ctx, self.initial, self.origins.first)
+        self.origins.written.append(plain.written)
+        self.origins.given.append(plain.given)
+        doubtful = self.reading[~plain.reads[self.reading]]
+        near = self._near()
         slices = np.arange(2 * ctx.machine.slices + 1)
-        cuts = [np.searchsorted(ctx.queue[p], slices) for p in (self.reading, self.writing)]
+        parts = (doubtful, self.writing, self.reading[near[0]], self.writing[near[1]])
+        cuts = [np.searchsorted(ctx.queue[p], slices).tolist() for p in parts]
+        asked = {p.slice for tensor in ctx.program.outputs for p in tensor.pieces}
+        asked.update(ctx.queue[np.append(doubtful, ctx.bursts("scatter"))].tolist())
         for q in range(2 * ctx.machine.slices):
-            read, write = (
-                Accesses.of(ctx, p[c[q] : c[q + 1]])
-                for p, c in zip((self.reading, self.writing), cuts, strict=True)
-            )
-            if len(read.first) or len(write.first):
+            own = [p[c[q] : c[q + 1]] for p, c in zip(parts, cuts, strict=True)]
+            if q in asked and (len(own[0]) or len(own[1])):
+                read, write = (Accesses.of(ctx, bursts) for bursts in own[:2])
                 ready = self._ready(q, write)
                 self._words(read, ready)
                 self._ranges(read, ready)
                 self._ranges(write, ready)
-                self._banks(read, write)
                 self.origins.add(ctx, q, read, write)
                 defined[q] = ready < NEVER
+            if len(own[2]) and len(own[3]):
+                self._banks(*(Accesses.of(ctx, bursts) for bursts in own[2:]))
         return defined
+
+    def _near(self) -> tuple[Bools, Bools]:
+        """Which reading and which writing bursts are under way while one of the other kind is, in a bank that both may use."""
+        ctx, size = self.ctx, max(1, self.ctx.machine["mem.words"])
+        banks = -(-ctx.machine.words // size)
+        found = [np.zeros(len(p), np.bool_) for p in (self.reading, self.writing)]
+        sides = []
+        for bursts in (self.reading, self.writing):
+            first, reach, _ = touched(ctx, bursts)
+            far = (ctx.count[bursts] - 1) * ctx.stride[bursts]
+            low = (first + np.minimum(far, 0)) // size
+            high = (first + np.maximum(far, 0) + reach) // size
+            sides.append((low, high, ctx.cycle[bursts], ctx.last[bursts], ctx.queue[bursts]))
+        for bank in range(banks):
+            inside = [np.flatnonzero((low <= bank) & (bank <= high)) for low, high, *_ in sides]
+            times = [
+                tuple(queue[i] * SPAN + t[i] for t in (begin, end))
+                for i, (_, _, begin, end, queue) in zip(inside, sides, strict=True)
+            ]
+            for mine, other in ((0, 1), (1, 0)):
+                found[mine][inside[mine][overlapping(*times[mine], *times[other])]] = True
+        return found[0], found[1]
 
     def _effects(self) -> None:
         """Rule 331: one write a slice and cycle becomes effective."""

@@ -21,12 +21,15 @@ from isa.verify.context import (
     Ints,
     collisions,
     firsts,
+    once,
     windows,
 )
 from isa.verify.ends import Ends
 
 NOBODY: Final = -1
 WIDEST: Final = 1 << 62
+MOST_PUTS: Final = 64
+"""Puts that are held against a read, each as a whole, before each of its values is looked at."""
 SPAN: Final = MAX_CYCLE << 2
 """More than the diagonals of a stream."""
 
@@ -59,7 +62,7 @@ def check(ctx: Context) -> Meetings | None:
     maker = _whole(ctx, made, taken)
     met, rest = np.flatnonzero(maker != NOBODY), np.flatnonzero(maker == NOBODY)
     found = [(met, np.zeros_like(met), maker[met])]
-    for stream in np.unique(taken.stream[rest]):
+    for stream in once(taken.stream[rest]):
         found += _arrivals(ctx, made, taken, rest[taken.stream[rest] == stream], told)
     return Meetings(made, taken, *(np.concatenate(part) for part in zip(*found, strict=True)))
 
@@ -88,26 +91,36 @@ def _double(ctx: Context, made: Ends) -> None:
 def _whole(ctx: Context, made: Ends, taken: Ends) -> Ints:
     """For each read the put that all of its values are of, where that is plain without a look at each; else ``NOBODY``.
 
-    It is plain of a put that shares its diagonals with no other on its stream, and has all those that the read asks for.
+    It is plain of the nearest put upstream, alone there, whose first to last diagonal takes in some that are read, if it has
+    all those that the read asks for.
     """
+    found = np.full(len(taken.key), NOBODY)
     if not len(made.key):
-        return np.full(len(taken.key), NOBODY)
-    low, high = made.diagonals(ctx)
-    order = np.argsort(made.stream * SPAN + low, kind="stable")
-    start, end = ((made.stream * SPAN + d)[order] for d in (low, high))
-    shared = start[1:] <= np.maximum.accumulate(end)[:-1]
-    alone = np.ones(len(order), np.bool_)
-    alone[1:] &= ~shared
-    alone[:-1] &= ~shared
+        return found
+    low, high = (made.stream * SPAN + d for d in made.diagonals(ctx))
     first, last = (taken.stream * SPAN + d for d in taken.diagonals(ctx))
-    at = np.maximum(np.searchsorted(start, first, "right") - 1, 0)
-    put = order[at]
-    step = made.step[put]
-    same = (made.stream[put] == taken.stream) & (made.place[put] <= taken.place)
-    inside = (start[at] <= first) & (last <= end[at])
-    paced = (taken.step % step == 0) | (taken.count == 1)
-    paced &= (first - start[at]) * ctx.machine.positions % step == 0
-    return np.where(alone[at] & same & inside & paced, put, NOBODY)
+    order = np.argsort(low, kind="stable")
+    at = np.searchsorted(np.maximum.accumulate(high[order]), first)
+    end = np.searchsorted(low[order], last, "right")
+    nearest = np.full(len(found), NOBODY)
+    read = np.arange(len(found))
+    for _ in range(MOST_PUTS):
+        read = read[at[read] < end[read]]
+        if not len(read):
+            break
+        put = order[at[read]]
+        seen = (high[put] >= first[read]) & (nearest[read] <= made.place[put])
+        seen &= made.place[put] <= taken.place[read]
+        put, now = put[seen], read[seen]
+        whole = (
+            (low[put] <= first[now]) & (last[now] <= high[put]) & (nearest[now] < made.place[put])
+        )
+        whole &= (taken.step[now] % made.step[put] == 0) | (taken.count[now] == 1)
+        whole &= (first[now] - low[put]) * ctx.machine.positions % made.step[put] == 0
+        found[now], nearest[now] = np.where(whole, put, NOBODY), made.place[put]
+        at[read] += 1
+    found[read] = NOBODY
+    return found
 
 
 def _near(ctx: Context, made: Ends, taken: Ends, reads: Ints) -> Ints:

@@ -6,7 +6,7 @@ import numpy as np
 
 from isa.instruction import DType, SourceKind
 from isa.verify import effects, report, words
-from isa.verify.context import Context, Dispatches, Ints, firsts, ramp
+from isa.verify.context import Context, Dispatches, Ints, firsts, once, ramp
 from isa.verify.effects import Sources
 from isa.verify.tags import remedy
 
@@ -21,14 +21,21 @@ def forwarding(ctx: Context) -> None:
         return
     every = Sources.join(sources)
     every = every.where(every.kind == SourceKind.ALU)
-    for alu in np.unique(every.unit):
+    for alu in once(every.unit):
         _reads_of(ctx, int(alu), made, every.where(every.unit == alu))
 
 
 def _reads_of(ctx: Context, alu: int, dtype: Ints, taken: Sources) -> None:
     """All operands that come from one ALU, against what it made: results of ``dtype``, by burst."""
-    bursts, delay, planes = taken.bursts, taken.delay, taken.planes
     makers = np.flatnonzero((ctx.queue == ctx.machine.vxm_queue + alu) & (dtype >= 0))
+    ready = ctx.cycle[taken.bursts] - taken.delay - ctx.machine.timing("vxm_alu")
+    by = ctx.makers(makers, ready, ctx.interval[taken.bursts], ctx.count[taken.bursts])
+    sound = (taken.dtype == dtype[by]) | (taken.dtype == effects.UNTYPED)
+    sound &= (by >= 0) & (effects.PLANES[dtype[by]] == taken.planes)
+    taken = taken.where(~sound)
+    bursts, delay, planes = taken.bursts, taken.delay, taken.planes
+    if not len(bursts):
+        return
     made = ctx.dispatches(makers)
     count = ctx.count[bursts]
     wanted = ramp(

@@ -17,6 +17,8 @@ from isa.errors import TspcError
 from isa.machine import Machine
 from isa.program import Program, sort_bursts
 from isa.verify import verify
+from isa.verify.context import Context
+from isa.verify.settled import Settled
 from tests.emulator.random_programs import random_inputs, random_program
 
 MUTANTS = 8
@@ -53,6 +55,28 @@ def test_what_is_certified_runs_for_as_long_as_it_says(seed: int, tiny: Machine)
                 certificate.cycles,
                 certificate.instructions,
             )
+
+
+@pytest.mark.parametrize("seed", range(20, 32))
+def test_bursts_as_a_whole_say_what_each_dispatch_says(
+    seed: int, tiny: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a look at bursts alone settles changes no verdict: the same refusals where every dispatch is looked at."""
+    program, rng = random_program(seed, tiny), np.random.RandomState(seed)
+    candidates = [program, *(mutant(program, rng) for _ in range(3 * MUTANTS))]
+    found = [[str(error) for error in verify(c, collect=True)] for c in candidates]
+    assert not found[0]
+    assert any(found)
+
+    def nothing(ctx: Context, *_: object) -> Settled:
+        none = np.zeros(0, np.int64)
+        return Settled(np.zeros(len(ctx), np.bool_), (none, none), (none, none))
+
+    monkeypatch.setattr("isa.verify.memory.settle", nothing)
+    monkeypatch.setattr(Context, "makers", lambda _self, _b, cycle, *_: np.full(len(cycle), -1))
+    unknown = lambda _ctx, _made, taken: np.full(len(taken.key), -1)  # noqa: E731
+    monkeypatch.setattr("isa.verify.streams._whole", unknown)
+    assert found == [[str(error) for error in verify(c, collect=True)] for c in candidates]
 
 
 @pytest.mark.parametrize("seed", range(4))
