@@ -94,8 +94,14 @@ class _Notes:
 
 @lru_cache(maxsize=1 << 14)
 def _observed(machine: Machine, opcode: int, args: tuple[int, ...]) -> Effects:
-    notes = _Notes(machine)
-    decode_args(opcode, args).execute(notes)
+    notes, instr = _Notes(machine), decode_args(opcode, args)
+    if isinstance(instr, VxmInstruction) and instr.dtype not in instr.types:
+        # It has no meaning, which the verifier says; its streams are those of a type as wide that it has.
+        wide = DType(instr.dtype).planes
+        as_wide = next((t for t in instr.types if t.planes == wide), instr.dtype)
+        place = [o.name for o in instr.operands].index("dtype")
+        instr = decode_args(opcode, (*args[:place], as_wide, *args[place + 1 :]))
+    instr.execute(notes)
     return Effects(tuple(notes.samples), tuple(notes.puts), notes.accumulates, tuple(notes.alus))
 
 

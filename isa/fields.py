@@ -16,6 +16,8 @@ Ints = npt.NDArray[np.int64]
 def field_range(field: Operand, machine: Machine) -> tuple[int, int]:
     """Smallest and largest value of a field on ``machine``."""
     low, high = field.limits
+    if field.kind in (Kind.UINT, Kind.INT):
+        return low, high
     known = {
         Kind.FLAG: 1,
         Kind.STREAM: 2 * machine.streams - 1,

@@ -21,7 +21,7 @@ from isa.assembly.dispatching import Dispatcher
 from isa.assembly.errors import AssemblyError, AssemblyErrors
 from isa.assembly.expressions import ExpressionError
 from isa.assembly.kernels import Kernels
-from isa.assembly.lines import Directive, Dispatch, Word, parse_fast, parse_line
+from isa.assembly.lines import Directive, Dispatch, parse_fast, parse_line
 from isa.assembly.names import SAID, UNKNOWN, Meaning, Row, Scope
 from isa.assembly.ports import Contract
 from isa.assembly.render import WrittenError, all_canonical
@@ -38,32 +38,35 @@ QUEUE: Final = 204
 MISUSE: Final = 205
 LAST_CYCLE: Final = REGISTRY["nop"].operands[0].limits[1]
 _REPEAT: Final = {o.name: o.limits for o in REGISTRY["repeat"].operands}
-_COUNT: Final = (1, _REPEAT["count"][1])
-_CYCLE: Final = (0, LAST_CYCLE)
-_NODE: Final = (0, (1 << 32) - 1)
+_LIMITS: Final = {
+    "cycle": (0, LAST_CYCLE),
+    "times": (1, _REPEAT["count"][1]),
+    "interval": _REPEAT["interval"],
+    "stride": _REPEAT["stride"],
+    "node": (0, (1 << 32) - 1),
+}
 
 
 class _WordError(Exception):
     """A word of a line is wrong."""
 
-    def __init__(self, code: int, message: str, word: Word | None = None, hint: str = "") -> None:
+    def __init__(self, code: int, message: str, column: int = 0, hint: str = "") -> None:
         super().__init__(message)
-        self.code, self.message, self.word, self.hint = code, message, word, hint
+        self.code, self.message, self.column, self.hint = code, message, column, hint
 
 
-def _number(word: Word, what: str, limits: tuple[int, int], default: int) -> int:
-    """The number of an optional suffix."""
-    if not word.text:
-        return default
+def _number(text: str, field: str, d: Dispatch) -> int:
+    """The number of a cycle or suffix."""
+    low, high = _LIMITS[field]
     try:
-        value = number(word.text)
+        value = number(text)
     except ValueError as error:
-        raise _WordError(RANGE, str(error), word) from None
-    if not limits[0] <= value <= limits[1]:
-        message = f"{what} {value} is outside {limits[0]} .. {limits[1]}"
-        raise _WordError(
-            RANGE, message, word, f"the nearest is {min(max(value, limits[0]), limits[1])}"
-        )
+        raise _WordError(RANGE, str(error), d.column(field)) from None
+    if not low <= value <= high:
+        what = "count" if field == "times" else field
+        message = f"{what} {value} is outside {low} .. {high}"
+        hint = f"the nearest is {min(max(value, low), high)}"
+        raise _WordError(RANGE, message, d.column(field), hint)
     return value
 
 
@@ -84,27 +87,28 @@ class _Queues:
 
     def take(self, d: Dispatch, line: Source) -> Row | None:
         """Add one dispatch line; gives its burst, or None for ``nop`` and ``repeat``. Raises ``_WordError``."""
-        queue = self.numbers.get(d.queue.text)
+        queue = self.numbers.get(d.queue)
         if queue is None:
-            message = f"{self.machine.name} has no queue {d.queue.text}"
-            hint = nearest(d.queue.text, self.numbers, queues_for(d.mnemonic, self.machine))
-            raise _WordError(QUEUE, message, d.queue, hint)
+            message = f"{self.machine.name} has no queue {d.queue}"
+            hint = nearest(d.queue, self.numbers, queues_for(d.mnemonic, self.machine))
+            raise _WordError(QUEUE, message, d.column("queue"), hint)
         cls = REGISTRY[d.mnemonic]
         kind = self.machine.queue_kinds[queue]
         role = (queue - self.machine.mxm_queue) % 3 if kind == "MXM" else -1
         if cls.unit not in ("ICU", kind) or (cls.role >= 0 and cls.role != role):
             wanted = f"{cls.unit} queue" + (f" of role {cls.role}" if cls.role >= 0 else "")
             hint = queues_for(d.mnemonic, self.machine)
-            raise _WordError(QUEUE, f"{d.mnemonic} belongs on a {wanted}", d.queue, hint)
+            message = f"{d.mnemonic} belongs on a {wanted}"
+            raise _WordError(QUEUE, message, d.column("queue"), hint)
         args = self._bind(d)
         if cls.word_only:
             self._control(d, queue, args)
             return None
-        cycle = _number(d.cycle, "cycle", _CYCLE, self.free.get(queue, 0))
-        count = _number(d.times, "count", _COUNT, 1)
-        interval = _number(d.interval, "interval", _REPEAT["interval"], 1)
-        stride = _number(d.stride, "stride", _REPEAT["stride"], 0)
-        node = _number(d.node, "node", _NODE, 0)
+        cycle = _number(d.cycle, "cycle", d) if d.cycle else self.free.get(queue, 0)
+        count = _number(d.times, "times", d) if d.times else 1
+        interval = _number(d.interval, "interval", d) if d.interval else 1
+        stride = _number(d.stride, "stride", d) if d.stride else 0
+        node = _number(d.node, "node", d) if d.node else 0
         self._claim(queue, cycle, cls.port, line, d)
         self.free[queue] = cycle + (count - 1) * interval + 1
         self.last[queue] = len(self.rows)
@@ -116,27 +120,27 @@ class _Queues:
     def _claim(self, queue: int, cycle: int, port: str, line: Source, d: Dispatch) -> None:
         """One line a queue and cycle, or one read and one write."""
         if cycle > LAST_CYCLE:
-            raise _WordError(RANGE, f"cycle {cycle} is above {LAST_CYCLE}", d.queue)
+            message = f"cycle {cycle} is above {LAST_CYCLE}"
+            raise _WordError(RANGE, message, d.column("queue"))
         other, first = self.taken.setdefault((queue, cycle), (port, line))
         if first is not line and {other, port} != {"read", "write"}:
-            message = f"{d.queue.text} already dispatches in cycle {cycle}: line {first.number}"
-            raise _WordError(MISUSE, message, d.cycle, "dispatch it in another cycle")
+            message = f"{d.queue} already dispatches in cycle {cycle}: line {first.number}"
+            hint = "dispatch it in another cycle"
+            raise _WordError(MISUSE, message, d.column("cycle"), hint)
 
     def _bind(self, d: Dispatch) -> tuple[int, ...]:
-        positional = tuple([w.text for w in d.positional])
-        results = tuple([w.text for w in d.results])
         try:
-            return bound(d.mnemonic, positional, results, self.machine)
+            return bound(d.mnemonic, d.positional, d.results, self.machine)
         except BindError as error:
-            words = [*d.positional, *d.results]
-            word = words[error.index] if error.index < len(words) else None
-            raise _WordError(RANGE, error.message, word) from None
+            given = len(d.positional) + len(d.results)
+            column = d.column("positional", error.index) if error.index < given else 0
+            raise _WordError(RANGE, error.message, column) from None
 
     def _control(self, d: Dispatch, queue: int, args: tuple[int, ...]) -> None:
         """``nop`` and ``repeat``, which shape the queue's other lines."""
-        if any(w.text for w in (d.cycle, d.times, d.interval, d.stride, d.node)):
+        if any((d.cycle, d.times, d.interval, d.stride, d.node)):
             message = f"{d.mnemonic} stands for itself: no cycle, no repetition, no node"
-            raise _WordError(MISUSE, message, hint=f"{d.queue.text}: {d.mnemonic} ... alone")
+            raise _WordError(MISUSE, message, hint=f"{d.queue}: {d.mnemonic} ... alone")
         if d.mnemonic == "nop":
             self.free[queue] = self.free.get(queue, 0) + args[0]
             return
@@ -144,11 +148,12 @@ class _Queues:
             hint = (
                 "it repeats the line of its queue above it; or write x4 /1 +1 behind an instruction"
             )
-            raise _WordError(MISUSE, "nothing in this queue to repeat", d.queue, hint)
+            message = "nothing in this queue to repeat"
+            raise _WordError(MISUSE, message, d.column("queue"), hint)
         index = self.last.pop(queue)
         count, interval, stride = args[:3]
         if count < 1:
-            raise _WordError(RANGE, "count 0", d.positional[0])
+            raise _WordError(RANGE, "count 0", d.column("positional"))
         row = self.rows[index]
         self.rows[index] = (*row[:4], count, interval, stride, row[7])
         self.free[queue] = row[3] + (count - 1) * interval + 1
@@ -192,9 +197,11 @@ class Assembler:
         except WrittenError as error:
             inner = error.error
             self.note(inner.code, inner.message, source, error.column, inner.hint)
-        except (DirectiveError, _WordError) as error:
+        except DirectiveError as error:
             column = error.word.column if error.word else 0
             self.note(error.code, error.message, source, column, error.hint)
+        except _WordError as error:
+            self.note(error.code, error.message, source, error.column, error.hint)
 
     def _quick(self, statement: Dispatch, source: Source) -> bool:
         """Take a dispatch without its columns; False where something is wrong with it."""
@@ -251,8 +258,7 @@ class Assembler:
         except AssemblyError as error:
             self.note(error.number, error.message, source, line.column(error.column), error.hint)
         except _WordError as error:
-            column = line.column(error.word.column) if error.word else 0
-            self.note(error.code, error.message, source, column, error.hint)
+            self.note(error.code, error.message, source, line.column(error.column), error.hint)
         return None
 
     def _queues(self) -> _Queues:

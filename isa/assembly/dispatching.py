@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -10,7 +11,7 @@ from isa.arrival import Arrivals
 from isa.assembly.advice import nearest
 from isa.assembly.bind import bound
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
-from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word, bare
+from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
 from isa.assembly.render import (
     WrittenError,
@@ -34,38 +35,35 @@ Take = Callable[[Canonical, Source], Row | None]
 
 
 class _Part(NamedTuple):
-    """One dispatch: its queue, and operands and suffixes in canonical form, each with the word it comes from."""
+    """One dispatch: its queue, and operands and suffixes in canonical form, with the words that these come from."""
 
     queue: str
-    positional: list[tuple[str, Word]]
-    results: list[tuple[str, Word]]
-    suffixes: list[tuple[str, Word]]
+    positional: list[str]
+    results: list[str]
+    suffixes: list[str]
+    words: tuple[Sequence[Word], Sequence[Word], Sequence[Word]]
 
 
-_TELLING: Final = ("arrives", "reach", "{")
+_TELLING: Final = re.compile(r"arrives|reach|\{")
 """In a time that depends on its own dispatch and on those above; ``{name}`` may stand for the text of one."""
 _PLACES: Final = {"x": 0, "/": 1, "+": 2, "-": 2, "!": 3}
 
 
 def _plain(part: _Part, mnemonic: str, time: str, positional: Sequence[str]) -> Dispatch | None:
-    """The dispatch, its columns not known (0), if its words mean themselves and stand in their order."""
-    results = [text for text, _ in part.results]
-    if not time or mnemonic not in REGISTRY or not all(map(is_canonical, (*positional, *results))):
+    """The dispatch, its columns not known, if its words mean themselves and stand in their order."""
+    if not time or mnemonic not in REGISTRY:
+        return None
+    if not (all(map(is_canonical, positional)) and all(map(is_canonical, part.results))):
         return None
     given, last = ["", "", "", ""], -1
-    for text, _ in part.suffixes:
+    for text in part.suffixes:
         place = _PLACES.get(text[:1], -1)
         if place <= last:
             return None
         given[place], last = text if place == 2 else text[1:], place
-    return Dispatch(
-        Word(time, 0),
-        bare(part.queue),
-        mnemonic,
-        list(map(bare, positional)),
-        list(map(bare, results)),
-        *map(bare, given),
-    )
+    words, ends = tuple(positional), tuple(part.results)
+    times, interval, stride, node = given
+    return Dispatch(time, part.queue, mnemonic, words, ends, times, interval, stride, node)
 
 
 @dataclass
@@ -115,9 +113,9 @@ class Dispatcher:
 
     def _parts(self, written: Written, names: Meaning) -> list[_Part]:
         """One part for a queue's name, one a byte plane for a tensor's."""
-        positional = [(operand(w, names), w) for w in written.positional]
-        results = [(operand(w, names), w) for w in written.results]
-        suffixes = [(suffix(w, names), w) for w in written.suffixes]
+        positional = [operand(w, names) for w in written.positional]
+        results = [operand(w, names) for w in written.results]
+        suffixes = [suffix(w, names) for w in written.suffixes]
         name, bracket, inside = written.queue.text.partition("[")
         found: Value = names.scope.find(name)
         if isinstance(found, Tensor):
@@ -138,7 +136,8 @@ class Dispatcher:
                 *(n for n in names.scope.all() if isinstance(names.scope.find(n), Tensor | Unit))
             ]
             raise WrittenError(unknown("queue or tensor", name, known), written.queue.column)
-        return [_Part(text, positional, results, suffixes)]
+        words = written.positional, written.results, written.suffixes
+        return [_Part(text, positional, results, suffixes, words)]
 
     def _tensor(
         self,
@@ -146,8 +145,8 @@ class Dispatcher:
         index: Word | None,
         written: Written,
         names: Meaning,
-        positional: list[tuple[str, Word]],
-        suffixes: list[tuple[str, Word]],
+        positional: list[str],
+        suffixes: list[str],
     ) -> list[_Part]:
         """The dispatches for the byte planes of (part of) a tensor; rows are walked unless the line says otherwise."""
         cls = REGISTRY.get(written.mnemonic.text)
@@ -167,29 +166,25 @@ class Dispatcher:
             raise WrittenError(error, written.mnemonic.column)
         row, count, chunk = self._rows(tensor, index, names, written.queue)
         strided = any(o.strided for o in cls.operands)
-        kinds = {s[:1] for s, _ in suffixes}
-        more: list[tuple[str, Word]] = []
+        kinds = {s[:1] for s in suffixes}
+        more = list(zip(suffixes, written.suffixes, strict=True))
         if strided and "x" not in kinds:
-            more.append((f"x{count}", written.queue))
+            more.insert(0, (f"x{count}", written.queue))
             if not kinds & {"+", "-"} and count > 1:
-                suffixes = [*suffixes, ("+1", written.queue)]
+                more.append(("+1", written.queue))
+        more.sort(key=lambda s: suffix_order(s[0]))
+        walked, behind = [s for s, _ in more], [w for _, w in more]
         order = [o.name for _, o in text_order(written.mnemonic.text)][1:]
         parts = []
         for plane, (slice_, address) in enumerate(tensor.places):
+            first = str(address + chunk * tensor.rows + row)
             moved = [
-                (self._beside(text, word, plane), word) if name == _SPREAD else (text, word)
-                for name, (text, word) in zip(order, positional, strict=False)
+                self._beside(text, word, plane) if name == _SPREAD else text
+                for name, text, word in zip(order, positional, written.positional, strict=False)
             ]
-            moved += positional[len(order) :]
-            first = (str(address + chunk * tensor.rows + row), written.queue)
-            parts.append(
-                _Part(
-                    self.machine.queue_names[slice_],
-                    [first, *moved],
-                    [],
-                    sorted(more + suffixes, key=lambda s: suffix_order(s[0])),
-                )
-            )
+            given = [first, *moved, *positional[len(order) :]]
+            queue, operands = self.machine.queue_names[slice_], [written.queue, *written.positional]
+            parts.append(_Part(queue, given, [], walked, (operands, [], behind)))
         return parts
 
     def _beside(self, text: str, word: Word, plane: int) -> str:
@@ -229,8 +224,7 @@ class Dispatcher:
 
     def _one(self, part: _Part, written: Written, names: Meaning, source: Source) -> Row | None:
         """Take one dispatch, its time found."""
-        positional = [text for text, _ in part.positional]
-        time = ""
+        positional, time = part.positional, ""
         if written.time.text:
             time, positional = self._time(part, written, names)
         plain = _plain(part, written.mnemonic.text, time, positional)
@@ -242,24 +236,25 @@ class Dispatcher:
         line.add(part.queue, written.queue)
         line.add(": ")
         line.add(written.mnemonic.text, written.mnemonic)
-        for i, (text, (_, word)) in enumerate(zip(positional, part.positional, strict=True)):
+        operands, results, suffixes = part.words
+        for i, (text, word) in enumerate(zip(positional, operands, strict=True)):
             line.add(", " if i else " ")
             line.add(text, word)
-        for i, (text, word) in enumerate(part.results):
+        for i, (text, word) in enumerate(zip(part.results, results, strict=True)):
             line.add(", " if i else " -> ")
             line.add(text, word)
-        for text, word in part.suffixes:
+        for text, word in zip(part.suffixes, suffixes, strict=True):
             line.add(" ")
             line.add(text, word)
         return self.take(line, source)
 
     def _time(self, part: _Part, written: Written, names: Meaning) -> tuple[str, list[str]]:
         """The cycle of a dispatch, and its operands with the delays that follow from it."""
-        positional = [text for text, _ in part.positional]
+        positional = part.positional
         text, column = written.time.text, written.time.column
         if text.isdigit():
             return text, positional
-        if not any(word in text for word in _TELLING):
+        if not _TELLING.search(text):
             return str(self._cycle(text, column, names)), positional
         self.catch_up()
         subject = names.subject = self._subject(part, written.mnemonic.text)
@@ -293,22 +288,21 @@ class Dispatcher:
         cls = REGISTRY[mnemonic]
         if cls.unit not in ("ICU", self.machine.queue_kinds[queue]):
             return None
-        positional, results = (tuple(t for t, _ in p) for p in (part.positional, part.results))
         try:
-            args = bound(mnemonic, positional, results, self.machine)
+            args = bound(mnemonic, tuple(part.positional), tuple(part.results), self.machine)
         except BindError:
             return None
         return Subject(queue, cls.opcode, args)
 
     def _delayed(self, part: _Part, subject: Subject, cycle: int, time: Word) -> list[str]:
         """Operands with ``~n`` where they arrive ``n`` cycles before the dispatch."""
-        positional = [text for text, _ in part.positional]
+        positional = [*part.positional]
         order = [i for i, _ in text_order(BY_OPCODE[subject.opcode].mnemonic)]
         for place, arrived in subject.arrived:
             late = cycle - arrived
             if late and (place < 0 or not 0 <= late <= self.machine["vxm.max_delay"]):
                 side = "before" if late > 0 else "after"
-                what = part.positional[order.index(place)][0] if place >= 0 else "an operand"
+                what = part.positional[order.index(place)] if place >= 0 else "an operand"
                 message = f"{what} arrives {abs(late)} cycles {side} this dispatch in cycle {cycle}"
                 hint = (
                     "let all operands arrive together: @reach(unit, t) on the lines that put them"

@@ -149,16 +149,18 @@ def bounded(value: Value, offset: int = 0) -> Value:
     return value
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
+    """``kind``: number, name, string, op or end."""
+
     kind: str
     text: str
     offset: int
 
 
 @lru_cache(maxsize=1 << 14)
-def _tokens(text: str) -> tuple[_Token, ...]:
+def _tokens(text: str) -> tuple[Token, ...]:
     """The tokens of an expression and its end; raises ``ExpressionError``. Texts repeat in loops."""
-    tokens: list[_Token] = []
+    tokens: list[Token] = []
     place, end = 0, len(text.rstrip())
     while place < end:
         match = _TOKEN.match(text, place)
@@ -166,13 +168,13 @@ def _tokens(text: str) -> tuple[_Token, ...]:
             start = place + len(text[place:]) - len(text[place:].lstrip())
             raise ExpressionError(f"unexpected {text[start : start + 1]!r}", start)
         kind = str(match.lastgroup)
-        tokens.append(_Token(kind, match[kind], match.start(kind)))
+        tokens.append(Token(kind, match[kind], match.start(kind)))
         place = match.end()
-    return (*tokens, _Token("end", "the end", end))
+    return (*tokens, Token("end", "the end", end))
 
 
-class _Reader:
-    """Recursive descent over the tokens of one expression."""
+class Reader:
+    """Recursive descent over the tokens of one expression; its parts become values as they are read."""
 
     def __init__(self, text: str, names: Names) -> None:
         self.text, self.names = text, names
@@ -180,7 +182,7 @@ class _Reader:
         self.at = self.depth = 0
 
     @property
-    def here(self) -> _Token:
+    def here(self) -> Token:
         return self.tokens[self.at]
 
     def whole(self) -> Value:
@@ -194,7 +196,7 @@ class _Reader:
         token = self.tokens[self.at]
         while token.kind == "op" and (binds := _BINDS.get(token.text, -1)) >= n:
             self.at += 1
-            value = apply(token.text, value, self.level(binds + 1), token.offset)
+            value = self.joined(token, value, self.level(binds + 1))
             token = self.tokens[self.at]
         return value
 
@@ -206,20 +208,15 @@ class _Reader:
             negative ^= self.here.text == "-"
             self.at += 1
         value = self.atom()
-        return apply("*", -1, value, token.offset) if negative else value
+        return self.negated(token, value) if negative else value
 
     def atom(self) -> Value:
         token = self.tokens[self.at]
         self.at += 1
-        if token.kind == "number":
-            return _number(token)
-        if token.kind == "string":
-            try:
-                return str(json.loads(token.text))
-            except ValueError as error:
-                raise ExpressionError(f"not a text: {error}", token.offset) from None
+        if token.kind in ("number", "string"):
+            return self.constant(token)
         if token.kind == "name":
-            return self.named(token)
+            return self.called(token) if self.tokens[self.at].text == "(" else self.named(token)
         if token.text == "(":
             self.depth += 1
             if self.depth > DEEPEST:
@@ -231,22 +228,37 @@ class _Reader:
         found = "the end" if token.kind == "end" else repr(token.text)
         raise ExpressionError(f"expected a value, found {found}", token.offset)
 
-    def expect(self, text: str, opened: _Token) -> None:
+    def expect(self, text: str, opened: Token) -> None:
         if self.here.text != text or self.here.kind != "op":
             found = "the end" if self.here.kind == "end" else repr(self.here.text)
             raise ExpressionError(f"expected {text!r}, found {found}", self.here.offset)
         self.at += 1
 
-    def named(self, token: _Token) -> Value:
+    def constant(self, token: Token) -> Value:
+        if token.kind == "number":
+            return _number(token)
         try:
-            if self.tokens[self.at].text != "(":
-                return self.names.value(token.text)
-            args = self.arguments()
-            return bounded(self.names.call(token.text, args), token.offset)
+            return str(json.loads(token.text))
+        except ValueError as error:
+            raise ExpressionError(f"not a text: {error}", token.offset) from None
+
+    def named(self, token: Token) -> Value:
+        try:
+            return self.names.value(token.text)
         except ExpressionError as error:
-            if error.offset == 0:
-                error.offset = token.offset
-            raise
+            raise _at(token, error) from None
+
+    def called(self, token: Token) -> Value:
+        try:
+            return bounded(self.names.call(token.text, self.arguments()), token.offset)
+        except ExpressionError as error:
+            raise _at(token, error) from None
+
+    def joined(self, op: Token, a: Value, b: Value) -> Value:
+        return apply(op.text, a, b, op.offset)
+
+    def negated(self, sign: Token, value: Value) -> Value:
+        return apply("*", -1, value, sign.offset)
 
     def arguments(self) -> list[Value]:
         opened = self.here
@@ -264,7 +276,13 @@ class _Reader:
         return args
 
 
-def _number(token: _Token) -> int | float:
+def _at(token: Token, error: ExpressionError) -> ExpressionError:
+    """The error, its place that of a token if it has none."""
+    error.offset = error.offset or token.offset
+    return error
+
+
+def _number(token: Token) -> int | float:
     text = token.text
     if len(text) < FEW_DIGITS and text.isdigit():
         return int(text)
@@ -281,4 +299,4 @@ def evaluate(text: str, names: Names) -> Value:
         return int(text)
     if _NAME.fullmatch(text):
         return names.value(text)
-    return _Reader(text, names).whole()
+    return Reader(text, names).whole()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isa.assembly.errors import AssemblyError
@@ -69,24 +69,28 @@ class Word(NamedTuple):
     column: int
 
 
-@lru_cache(maxsize=1 << 14)
-def bare(text: str) -> Word:
-    """A piece whose column is not known (0); texts repeat a lot."""
-    return Word(text, 0)
-
-
 class Dispatch(NamedTuple):
-    """An instruction as it stands in text; suffixes that are absent are empty."""
+    """An instruction as it stands in text; what is absent is empty."""
 
-    cycle: Word
-    queue: Word
+    cycle: str
+    queue: str
     mnemonic: str
-    positional: Sequence[Word]
-    results: Sequence[Word]
-    times: Word
-    interval: Word
-    stride: Word
-    node: Word
+    positional: tuple[str, ...]
+    results: tuple[str, ...]
+    times: str
+    interval: str
+    stride: str
+    node: str
+    columns: Sequence[int] = ()
+    """Of cycle, queue, times, interval, stride and node, of every operand, of every result; none where they are not known."""
+
+    def column(self, field: str, place: int = 0) -> int:
+        """The column of a text, among operands and results (``positional``) of the one at ``place``; 0: not known."""
+        at = _COLUMNS.index(field) + place
+        return self.columns[at] if at < len(self.columns) else 0
+
+
+_COLUMNS: Final = ("cycle", "queue", "times", "interval", "stride", "node", "positional")
 
 
 class Directive(NamedTuple):
@@ -114,10 +118,7 @@ def parser() -> Lark:
 
 
 def parse_fast(line: str) -> Dispatch | Directive | None:
-    """A dispatch or constant in canonical form; None for every other line, right or wrong.
-
-    The columns of a dispatch are not known (0).
-    """
+    """A dispatch or constant in canonical form; None for every other line, right or wrong."""
     if line.startswith(".data ") and CONSTANT.fullmatch(line, 6):
         return Directive("data", [("BASE64", Word(line[6:], 7))])
     if line[:1] == "@" and not line[1:2].isdigit():
@@ -129,18 +130,10 @@ def parse_fast(line: str) -> Dispatch | Directive | None:
     positional, _, results = operands.partition(" -> ")
     if not positional.isprintable() or "->" in results or mnemonic not in REGISTRY:
         return None
-    times, interval, stride, node = map(bare, suffixes)
-    return Dispatch(
-        Word(cycle, 0),
-        bare(queue),
-        mnemonic,
-        list(map(bare, positional.split(", "))) if positional else [],
-        list(map(bare, results.split(", "))) if results else [],
-        times,
-        interval,
-        stride,
-        node,
-    )
+    times, interval, stride, node = suffixes
+    words = tuple(positional.split(", ")) if positional else ()
+    ends = tuple(results.split(", ")) if results else ()
+    return Dispatch(cycle, queue, mnemonic, words, ends, times, interval, stride, node)
 
 
 def _check_words(line: str, number: int, where: str) -> None:
@@ -226,9 +219,20 @@ def _dispatch(tree: Tree[Token]) -> Dispatch:
             tokens = [t for t in child.children if isinstance(t, str)]
             positional = [_word(t) for t in tokens if t.type not in ("EAST", "WEST")]
             results = [_word(t) for t in tokens if t.type in ("EAST", "WEST")]
-    order = ("COUNT", "INTERVAL", "STRIDE", "NODE")
-    suffixes = (parts[name] for name in order)
-    return Dispatch(parts["CYCLE"], parts["QUEUE"], mnemonic, positional, results, *suffixes)
+    single = [parts[n] for n in ("CYCLE", "QUEUE", "COUNT", "INTERVAL", "STRIDE", "NODE")]
+    cycle, queue, times, interval, stride, node = (word.text for word in single)
+    return Dispatch(
+        cycle,
+        queue,
+        mnemonic,
+        tuple(word.text for word in positional),
+        tuple(word.text for word in results),
+        times,
+        interval,
+        stride,
+        node,
+        [word.column for word in (*single, *positional, *results)],
+    )
 
 
 def _directive(tree: Tree[Token]) -> Directive:

@@ -14,11 +14,11 @@ from isa.assembly.expressions import (
     Value,
     as_number,
     describe,
-    evaluate,
 )
 from isa.assembly.lines import Dispatch, Word
 from isa.assembly.names import Alu
 from isa.assembly.ports import Port
+from isa.assembly.shapes import evaluate
 from isa.assembly.written import find
 
 _CANONICAL: Final = re.compile(
@@ -50,9 +50,7 @@ def is_canonical(text: str) -> bool:
 
 def all_canonical(d: Dispatch) -> bool:
     """Whether every operand of a dispatch means itself."""
-    return all(is_canonical(w.text) for w in d.positional) and all(
-        is_canonical(w.text) for w in d.results
-    )
+    return all(map(is_canonical, d.positional)) and all(map(is_canonical, d.results))
 
 
 def value_of(text: str, column: int, names: Names) -> Value:
@@ -76,9 +74,9 @@ def whole(text: str, column: int, names: Names) -> int:
 
 def interpolated(word: Word, names: Names) -> str:
     """A word with every ``{expression}`` in it replaced by its value."""
-    if "{" not in word.text:
-        return word.text
     text, out, at = word.text, "", 0
+    if "{" not in text:
+        return text
     while (start := text.find("{", at)) >= 0:
         end = find(text, start + 1, "}")
         if end == len(text):

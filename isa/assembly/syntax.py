@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 import isa.ops
-from isa.fields import complaint, out_of_range
+from isa.fields import complaint, field_range
 from isa.instruction import REGISTRY, DType, Instruction, Kind, Operand, Source, SourceKind
 from isa.machine import Machine
 
@@ -89,6 +89,8 @@ compare_grammar(GRAMMAR.read_text(), REGISTRY.values())
 
 def number(text: str) -> int:
     """A decimal or ``0x`` number; raises ``ValueError`` for any other text."""
+    if len(text) <= _LONG and text.isdigit() and text.isascii():
+        return int(text)
     if len(text) > _LONG:
         raise ValueError(f"{text[:_LONG]}... is too long a number")
     if text.startswith(("0x", "0X")):
@@ -221,6 +223,7 @@ def parse_value(operand: Operand, text: str, machine: Machine) -> int:
             value = number(text)
             if operand.kind is Kind.UINT and text[:1] in "+-":
                 raise ValueError(f"{operand.name} has no sign")
-    if out_of_range(operand, np.array([value], np.int64), machine)[0]:
+    low, high = field_range(operand, machine)
+    if not low <= value <= high:
         raise ValueError(complaint(operand, value, machine))
     return value

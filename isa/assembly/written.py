@@ -85,30 +85,33 @@ class Written(NamedTuple):
 
 
 NOTHING: Final = Word("", 0)
-_DIGITS: Final = re.compile(r"[0-9]+")
+_NUMBER: Final = re.compile(r"([0-9]+)")
 
 
 class _Shape(NamedTuple):
-    """Of every word of a line in which each number is a ``0``: its ends, and how many numbers stand before each."""
+    """Where the words are in lines that differ in their numbers."""
 
     spans: list[tuple[int, int, int, int]]
+    """Of every word, for both of its ends, the characters before it that belong to no number, and the numbers; -1: absent."""
     ends: tuple[int, int]
     """How many words there are up to the last operand, and up to the last result."""
 
 
 @lru_cache(maxsize=1 << 12)
 def _shape(line: str) -> _Shape | None:
+    """That of a line in which every number is a ``0``."""
     written = take_apart_slowly(line)
     if written is None:
         return None
     words = [*written[:4], *written.positional, *written.results, *written.suffixes]
     spans = []
     for word in words:
-        start = word.column - 1  # -1: the word is absent
-        end = start + len(word.text)
-        spans.append(
-            (start, line.count("0", 0, max(start, 0)), end, line.count("0", 0, max(end, 0)))
-        )
+        if not word.column:
+            spans.append((-1, 0, -1, 0))
+            continue
+        start, end = word.column - 1, word.column - 1 + len(word.text)
+        numbers, numbers_at_end = line.count("0", 0, start), line.count("0", 0, end)
+        spans.append((start - numbers, numbers, end - numbers_at_end, numbers_at_end))
     operands = 4 + len(written.positional)
     return _Shape(spans, (operands, operands + len(written.results)))
 
@@ -121,20 +124,21 @@ def take_apart(line: str) -> Written | None:
     differ in numbers and comments only, are taken apart once.
     """
     text = code_of(line)
-    shape = _shape("0".join(_DIGITS.split(text)))
+    between = _NUMBER.split(text)  # texts and numbers in turn
+    shape = _shape("0".join(between[::2]))
     if shape is None:
         return None
-    longer = [0, *accumulate(len(digits) - 1 for digits in _DIGITS.findall(text))]
+    digits = [0, *accumulate(map(len, between[1::2]))]
     words = []
     for start, numbers, end, numbers_at_end in shape.spans:
-        if start < 0:
+        if end < 0:
             words.append(NOTHING)
             continue
-        start += longer[numbers]
-        words.append(Word(text[start : end + longer[numbers_at_end]], start + 1))
-    first, second = shape.ends
+        first = start + digits[numbers]
+        words.append(Word(text[first : end + digits[numbers_at_end]], first + 1))
+    last, second = shape.ends
     label, time, queue, mnemonic = words[:4]
-    operands, results, suffixes = words[4:first], words[first:second], words[second:]
+    operands, results, suffixes = words[4:last], words[last:second], words[second:]
     return Written(label, time, queue, mnemonic, operands, results, suffixes)
 
 

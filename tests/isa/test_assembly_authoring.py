@@ -172,6 +172,23 @@ def test_labels_and_times() -> None:
     ]
 
 
+@pytest.mark.parametrize("mnemonic", ["shr", "shl", "and", "or", "xor"])
+@pytest.mark.parametrize(("dtype", "as_wide"), [("f32", "i32"), ("f16", "i16")])
+def test_what_has_no_meaning_arrives_like_what_is_as_wide(
+    mnemonic: str, dtype: str, as_wide: str
+) -> None:
+    """That the operation has no such type is the verifier's to say: assembling gives its times."""
+    text = f"""
+    @reach(VXM, 9) MEM_W0: read 0, E0
+    @20 VXM_0: {mnemonic} f32, E0, E4 -> E8
+    @arrives MEM_E0: write 0, E8
+    @reach(MEM_E0, 40) VXM_1: {mnemonic} f32, E0, E4 -> E8"""
+    times = [
+        [line.split()[:2] for line in bursts(text.replace("f32", t))] for t in (dtype, as_wide)
+    ]
+    assert times[0] == times[1]
+
+
 def test_arrivals_find_times_and_delays() -> None:
     """Each operand is there in the cycle found; what comes early waits in a delay register."""
     text = """

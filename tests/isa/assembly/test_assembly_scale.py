@@ -11,6 +11,7 @@ from isa.assembly import assemble
 from isa.machine import load_chip
 
 LINES = 100_000
+SECONDS = 10
 TSP1 = load_chip("tsp1")
 
 
@@ -39,11 +40,9 @@ def authored() -> str:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(
-    ("text", "seconds"), [(canonical, 10.0), (authored, 20.0)], ids=["canonical", "authored"]
-)
-def test_100_000_lines(text: Callable[[], str], seconds: float) -> None:
-    """Explicit lines within the 10 s that the project demands; with a time and names to find in each, twice that.
+@pytest.mark.parametrize("text", [canonical, authored])
+def test_100_000_lines(text: Callable[[], str]) -> None:
+    """Within the 10 s that the project demands, of processor time: of explicit lines, and with a time and names to find in each.
 
     What it took is printed (``pytest -s``).
     """
@@ -53,4 +52,4 @@ def test_100_000_lines(text: Callable[[], str], seconds: float) -> None:
     program = assemble(lines, TSP1)
     took = time.process_time() - start
     print(f"\n{LINES:,} lines, {len(program.bursts):,} bursts: {took:.1f} s")  # noqa: T201
-    assert took < seconds
+    assert took < SECONDS

@@ -9,8 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isa.assembly import AssemblyErrors, assemble
+from isa.assembly.assembler import Assembler
+from isa.assembly.expressions import evaluate
 from isa.assembly.lines import parse_fast
 from isa.assembly.render import all_canonical
+from isa.assembly.written import take_apart_slowly
 from isa.instruction import REGISTRY, Kind
 from isa.machine import load_chip
 
@@ -79,6 +82,86 @@ def test_fast_path_and_grammar_accept_the_same(line: str) -> None:
     statement = parse_fast(line)
     if isinstance(grammar, bytes) or (statement is not None and all_canonical(statement)):  # type: ignore[arg-type]
         assert grammar == slow
+
+
+HEAD = """.let n = 2
+.let f = 2.5
+.let s = E4
+.let u = MEM_E1
+.let ty = "i8"
+.tensor a i8 8 64 at MEM_E2:0x10
+.tensor b i16 4 64 at MEM_W0..MEM_W1:0x20 input
+@0 MEM_E0: read 7, W0
+l0: @20 MEM_E0: read 5, E4 x3
+@1 MEM_W0: read 5, E0 x3"""
+"""What the words of ``authored`` mean."""
+QUANTITIES = [*NUMBERS, "n", "n+1234[5", "n+1", "{n}", "2*n - 1", "-n", "1e+5", "zz", "1/0", "start(l0)", "l0", "min(n, 3)", "f", "7%n+05", "9223372036854775807+1"]  # fmt: skip
+ROUTES = [*SOURCES, "s", "s+1", "E{n}", "E{n+2}", "W0+n", "alu{n}", "E4~n", "#n", "#-n*2", "#f/3"]
+AUTHORED = {
+    Kind.DTYPE: ["i8", "f32", "ty", "{ty}", "u8"],
+    Kind.STREAM: ROUTES,
+    Kind.SOURCE: ROUTES,
+    Kind.BITS32: ["imm=n", "imm={n}", "imm=05", "imm=0x5"],
+    Kind.STREAM_OR_NONE: ROUTES,
+}
+TIMES = ["@7 ", "@n*12+3 ", "@arrives ", "@arrives(l0)+n ", "@end(l0)+04 ", "@reach(VXM, n+40) ", "", "@{n} ", "@zz ", "@5-9 "]  # fmt: skip
+PLACES = ["MEM_E0", "VXM_{n}", "VXM_1", "MXM_E0.0", "a", "a[0..n]", "a[n..4]", "b", "b[1,0]", "u"]
+BEHIND = ["x4", "x{n}", "x0", "x(n+1)", "/2", "/{n}", "+1", "-{n}", "+n", "!0", "!{n-2}"]
+
+
+@st.composite
+def authored(draw: st.DrawFn) -> str:
+    """A line in an author's words, right in most of them."""
+    cls = REGISTRY[draw(st.sampled_from(sorted(REGISTRY)))]
+    fit = [p for p in PLACES if p.startswith(cls.unit) or (cls.unit == "MEM" and p.islower())]
+    operands, results = [], []
+    for o in cls.operands:
+        words = AUTHORED.get(o.kind, QUANTITIES)
+        word = draw(st.sampled_from(WORDS.get(o.kind, words) if o.kind is Kind.FLAG else words))
+        if o.kind is Kind.STREAM_OR_NONE:
+            results += [word] if draw(st.booleans()) else []
+        elif o.kind in (Kind.FLAG, Kind.BITS32):
+            operands += [word] if draw(st.integers(0, 5)) == 0 else []
+        else:
+            operands.append(word)
+    label, time = draw(st.sampled_from(["", "", "l1: ", "  "])), draw(st.sampled_from(TIMES))
+    behind = draw(st.lists(st.sampled_from(BEHIND), max_size=2))
+    comma = draw(st.sampled_from([", ", ",", " ,"]))
+    body = f"{draw(st.sampled_from(fit or PLACES))}: {cls.mnemonic} {comma.join(operands)}"
+    arrow = f" -> {', '.join(results)}" if results else ""
+    return (
+        f"{label}{time}{body}{arrow} {' '.join(behind)}{draw(st.sampled_from(['', '  ; 5 x 1']))}"
+    )
+
+
+def told(*text: str) -> object:
+    """Everything that a program of these lines says; or all errors, as they are shown."""
+    try:
+        program = assemble("\n".join([HEAD, *text]), TINY)
+    except AssemblyErrors as errors:
+        return str(errors)
+    return program.bursts.tobytes(), program.meta, program.lines
+
+
+@settings(max_examples=500)
+@given(st.lists(authored(), min_size=1, max_size=3))
+def test_authored_lines_say_what_the_grammar_reads(text: list[str]) -> None:
+    """No quick way: every line taken apart by itself, every expression read by itself, every dispatch by the grammar."""
+    with (
+        mock.patch("isa.assembly.assembler.parse_fast", return_value=None),
+        mock.patch("isa.assembly.assembler.take_apart", take_apart_slowly),
+        mock.patch("isa.assembly.render.evaluate", evaluate),
+        mock.patch.object(Assembler, "_dispatch_quickly", return_value=None),
+    ):
+        slow = told(*text)
+    assert told(*text) == slow
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "0x1ffffffffffffffff"])
+def test_a_number_beyond_64_bits_is_out_of_range(number: str) -> None:
+    with pytest.raises(AssemblyErrors) as caught:
+        assemble(f"@0 MEM_E0: read {number}, E0", TINY)
+    assert [(e.number, e.column) for e in caught.value.errors] == [(203, 17)]
 
 
 @pytest.mark.parametrize(
