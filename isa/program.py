@@ -184,6 +184,9 @@ def decode_args(opcode: int, args: Sequence[int] | Array) -> Instruction:
     return cls(**{o.name: int(v) for o, v in zip(cls.operands, args, strict=False)})
 
 
+_PADDING: Final = [(0,) * (MAX_OPERANDS - n) for n in range(MAX_OPERANDS + 1)]
+
+
 @dataclass
 class BurstList:
     """Collects bursts; ``array()`` gives them as a sorted ``BURST`` array."""
@@ -201,9 +204,13 @@ class BurstList:
         node: int = 0,
     ) -> None:
         """Append one burst."""
-        args = instr.args()
-        padded = args + (0,) * (MAX_OPERANDS - len(args))
-        self.rows.append((queue, instr.opcode, node, cycle, count, interval, stride, padded))
+        self.put(queue, cycle, instr.opcode, instr.args(), count, interval, stride, node)
+
+    def put(self, queue: int, cycle: int, opcode: int, args: tuple[int, ...], count: int,
+            interval: int, stride: int, node: int) -> None:  # fmt: skip
+        """The same for an instruction given as opcode and operand values."""
+        padded = args + _PADDING[len(args)]
+        self.rows.append((queue, opcode, node, cycle, count, interval, stride, padded))
 
     def array(self) -> npt.NDArray[np.void]:
         """All bursts, sorted by (queue, cycle, opcode)."""

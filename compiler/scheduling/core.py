@@ -133,24 +133,23 @@ class Core:
         step: int = 1, stride: int = 0, node: int = 0,
     ) -> None:  # fmt: skip
         """Add a burst; ``latency`` is its cycles from the last dispatch to the end of its effect."""
-        interval = step if count > 1 else 1
-        self.bursts.add(queue, cycle, instr, count, interval, stride if count > 1 else 0, node)
-        self.end = max(self.end, cycle + (count - 1) * interval + max(1, latency))
+        args = instr.args()
+        self._put((queue, cycle), instr.opcode, args, latency, count, step, stride, node)
 
     def emit_read(self, copy: Copy, plane: int, rows: Rows, start: int, stream: int, cycle: int,
                   count: int, step: int, node: int) -> None:  # fmt: skip
         """A read burst of one byte plane."""
         address = copy.addresses[plane] + rows.row - start
-        self.emit(
-            copy.slices[plane],
-            cycle,
-            Read(address, stream),
-            self.t_read,
-            count,
-            step,
-            rows.stride,
-            node,
-        )
+        args, place = (address, stream), (copy.slices[plane], cycle)
+        self._put(place, Read.opcode, args, self.t_read, count, step, rows.stride, node)
+
+    def _put(self, place: tuple[int, int], opcode: int, args: tuple[int, ...], latency: int, count: int,
+             step: int, stride: int, node: int) -> None:  # fmt: skip
+        """Add a burst at ``(queue, cycle)`` of an instruction given by its opcode and operand values."""
+        if count == 1:
+            step, stride = 1, 0
+        self.bursts.put(*place, opcode, args, count, step, stride, node)
+        self.end = max(self.end, place[1] + (count - 1) * step + max(1, latency))
 
     def take_port(
         self, port: int, slice_: int, bank: int, cycle: int, count: int, step: int
@@ -171,13 +170,6 @@ class Core:
         return t.free(port + slice_, cycle, count, step) and t.free(
             t.bank + slice_ * t.banks + bank, cycle, count, step
         )
-
-    def read_spans(self, copy: Copy, offsets: Sequence[int]) -> list[tuple[int, int]]:
-        """Ports and banks that reading a copy takes, a cycle offset a byte plane each, for `Tables.first`."""
-        t, found = self.tables, []
-        for s, b, offset in zip(copy.slices, copy.banks, offsets, strict=True):
-            found += [(t.read + s, offset), (t.bank + s * t.banks + b, offset)]
-        return found
 
     def candidates(
         self, port: int, bank: int, slices: Ints, cycles: Ints, count: int, step: int
@@ -279,23 +271,34 @@ class Core:
             return []
         t, start = self.tables, max(0, int(cycles[slices].min()))
         t.reach(start + LOOK_AHEAD)
-        ahead = t.grid[: t.bank, start : start + LOOK_AHEAD : 4].reshape(2, 2 * self.per, -1)
-        low, high = int(slices.min()), int(slices.max()) + 1
-        used: Ints = ahead[:, low:high].sum(axis=(0, 2), dtype=np.int64)
-        cost = 4 * used[slices - low]
-        cost += (self.memory.pending[slices] * PENDING).astype(np.int64)
+        base = self.per * self.hemisphere(int(slices[0]))
+        ahead = slice(start, start + LOOK_AHEAD, 4)
+        reads = t.grid[t.read + base : t.read + base + self.per, ahead].sum(axis=1, dtype=np.uint8)
+        writes = t.grid[t.write + base : t.write + base + self.per, ahead].sum(
+            axis=1, dtype=np.uint8
+        )
+        used: Ints = reads.astype(np.int64) + writes
+        cost = 4 * used + (self.memory.pending[base : base + self.per] * PENDING).astype(np.int64)
         bank = self.memory.generation.get(id(buffer), CONSTANT_BANK) % 2
         if self.per > SMALL_CHIP:
-            cost += self.role_cost[buffer.operand][slices]
+            cost += self.role_cost[buffer.operand][base : base + self.per]
+        first, last = int(cycles[base]), int(cycles[base + self.per - 1])
+        starts = (first, (last - first) // max(1, self.per - 1))
+        port = t.clear(t.write + base, 1, starts, self.per, count, step)
         costs, places = [], []
         for b in (bank, 1 - bank):
-            ok = self.candidates(t.write, b, slices, cycles[slices], count, step)
+            free = t.clear(t.bank + base * t.banks + b, t.banks, starts, self.per, count, step)
+            found = slices[(port & free)[slices - base]]
             costs.append(
-                (cost + self.weights_cost[b][slices])[ok] + (0 if b == bank else BANK_COST)
+                cost[found - base] + self.weights_cost[b][found] + (0 if b == bank else BANK_COST)
             )
-            places += [(int(s), b) for s in slices[ok]]
+            places.append(found)
         order = np.argsort(np.concatenate(costs), kind="stable")
-        return [places[i] for i in order]
+        own, every = len(places[0]), np.concatenate(places)
+        return [
+            (s, bank if i < own else 1 - bank)
+            for s, i in zip(every[order].tolist(), order.tolist(), strict=True)
+        ]
 
     def middle(self, slices: Ints) -> Ints:
         """Those of ``slices`` that are the weights' own."""
@@ -352,9 +355,8 @@ class Core:
             address = copy.addresses[p] + rows.row - fragment.start
             offset = 0 if planes is not None else p
             number = stream.number(self.machine) + offset
-            self.emit(
-                s, cycle, Write(address, number), self.t_write, count, step, rows.stride, node
-            )
+            args, place = (address, number), (s, cycle)
+            self._put(place, Write.opcode, args, self.t_write, count, step, rows.stride, node)
             copy.written[p].append(Written(rows.row, count, cycle + self.t_write, step))
 
     def used(self, fragment: Fragment, last: int) -> None:

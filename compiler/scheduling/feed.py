@@ -9,6 +9,7 @@ import numpy as np
 
 from compiler.scheduling.core import Core, Stream
 from compiler.scheduling.memory import ALWAYS, Copy, Fragment
+from compiler.scheduling.ways import Way, way
 from compiler.tiles import MatrixJob, Rows, Weights
 from isa.errors import InternalError
 from isa.instruction import DType
@@ -30,6 +31,30 @@ class Pair:
 
 
 @dataclass(slots=True)
+class Readings:
+    """Several ways at once, on consecutive streams."""
+
+    since: int
+    spans: list[tuple[int, int]]
+    sides: set[int]
+
+    @property
+    def width(self) -> int:
+        """Streams that it takes: one a byte plane."""
+        return len(self.spans) // 2
+
+    def halves(self, hemisphere: int) -> tuple[int, ...]:
+        """The halves that the streams cross on the way to a hemisphere's MXM."""
+        return (0, 1) if self.sides - {hemisphere} else (hemisphere,)
+
+
+def merged(ways: Sequence[Way]) -> Readings:
+    """Ways of one start."""
+    every = [span for w in ways for span in w.spans]
+    return Readings(max(w.since for w in ways), every, {w.copy.hemisphere for w in ways})
+
+
+@dataclass(slots=True)
 class Feed:
     """A vector stream from memory to an MXM: copy, plane, first stream, cycle of arrival."""
 
@@ -43,6 +68,7 @@ class Feeder:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.m, self.t = core.machine, core.tables
+        self.ways: dict[tuple[int, ...], Way] = {}
 
     def fragment(self, rows: Rows) -> Fragment:
         return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
@@ -51,18 +77,29 @@ class Feeder:
         """Positions from a slice to a hemisphere's MXM."""
         return self.core.distance[hemisphere][slice_]
 
+    def way(self, rows: Rows, copy: Copy, hemisphere: int, step: int) -> Way:
+        """Streaming rows of a copy to a hemisphere's MXM, all of which are placed; its start is the first row's arrival."""
+        key = (id(copy), rows.row, rows.count, rows.stride, hemisphere, step)
+        found = self.ways.get(key)
+        if found is None:
+            distance = self.core.distance[hemisphere]
+            offsets = [-self.core.t_read - distance[s] for s in copy.slices]
+            found = self.ways[key] = way(self.t, copy, rows, offsets, step)
+        return found
+
+    def all_ways(self, rows: Rows, hemisphere: int, step: int) -> list[Way]:
+        """From every copy, those of the own side first."""
+        copies = sorted(self.fragment(rows).all_copies(), key=lambda c: c.hemisphere != hemisphere)
+        return [self.way(rows, copy, hemisphere, step) for copy in copies]
+
     def ready(self, rows: Rows, hemisphere: int, step: int) -> int:
         """Earliest arrival of a burst of rows at the MXM, ports aside."""
+        return min((w.since for w in self.all_ways(rows, hemisphere, step)), default=ALWAYS)
+
+    def grows(self, rows: Rows, hemisphere: int) -> bool:
+        """Whether the rows are of a constant that gets one more copy if it cannot be read."""
         fragment = self.fragment(rows)
-        best = None
-        for copy in fragment.all_copies():
-            time = max(
-                copy.ready(p, rows.row, rows.count, rows.stride, step)
-                + self.core.t_read + self.travel(s, hemisphere)
-                for p, s in enumerate(copy.slices)
-            )  # fmt: skip
-            best = time if best is None else min(best, time)
-        return ALWAYS if best is None else best
+        return fragment.buffer.preloaded and len(fragment.copies.get(hemisphere, ())) < MAX_COPIES
 
     def diagonal(self, hemisphere: int, cycle: int) -> tuple[int, int]:
         """Direction towards an MXM and the diagonal that arrives there in ``cycle``."""
@@ -76,15 +113,14 @@ class Feeder:
 
     def take(self, rows: Rows, pair: Pair, cycle: int, step: int) -> tuple[Feed | None, int]:
         """Reserve a stream of rows to arrive at the pair from ``cycle`` on; or None and how far to move."""
-        core, h = self.core, pair.hemisphere
-        fragment = self.fragment(rows)
-        moves = []
-        for copy in sorted(fragment.all_copies(), key=lambda c: c.hemisphere != h):
-            move, index = self.take_copy(rows, copy, pair, cycle, step)
+        h, moves = pair.hemisphere, []
+        for w in self.all_ways(rows, h, step):
+            move, index = self.take_ways([w], pair, cycle, rows.count, step)
             if move == 0:
-                return Feed(copy, Stream(core.outward(h), index)), 0
+                return Feed(w.copy, Stream(self.core.outward(h), index)), 0
             moves.append(move)
-        if fragment.buffer.preloaded and len(fragment.copies.get(h, ())) < MAX_COPIES:
+        if self.grows(rows, h):
+            fragment = self.fragment(rows)
             return None, 0 if self._place(fragment, pair, cycle, rows.count, step) else 1
         if not moves:
             raise InternalError(920, f"{rows} is read before anything writes it")
@@ -104,51 +140,34 @@ class Feeder:
                 return True
         return False
 
-    def take_copy(
-        self, rows: Rows, copy: Copy, pair: Pair, cycle: int, step: int
+    def take_ways(
+        self, ways: Sequence[Way], pair: Pair, cycle: int, count: int, step: int
     ) -> tuple[int, int]:
-        """(0, first stream) if a copy's rows can be streamed to arrive in ``cycle``, else (how far to move, 0)."""
-        return self.take_copies([(rows, copy)], pair, cycle, step)
-
-    def take_copies(
-        self, sources: Sequence[tuple[Rows, Copy]], pair: Pair, cycle: int, step: int
-    ) -> tuple[int, int]:
-        """The same for rows of several copies on consecutive streams."""
-        t, h, count = self.t, pair.hemisphere, sources[0][0].count
-        move, index, spans = self.find_copies(sources, pair, cycle, step)
+        """(0, first stream) if rows of copies can arrive on consecutive streams in ``cycle``, else (how far to move, 0)."""
+        t, h, reading = self.t, pair.hemisphere, merged(ways)
+        move, index = self.find(reading, pair, cycle, count, step)
         if not move:
             direction, diagonal = self.diagonal(h, cycle)
-            for row, offset in spans:
+            for row, offset in reading.spans:
                 t.take(row, cycle + offset, count, step)
-            halves, width = self._halves(sources, h), len(spans) // 2
+            width, halves = reading.width, reading.halves(h)
             t.take_stream(direction, halves, index, width, diagonal, count, step)
         return move, index
 
-    def _halves(self, sources: Sequence[tuple[Rows, Copy]], hemisphere: int) -> tuple[int, ...]:
-        own = all(copy.hemisphere == hemisphere for _, copy in sources)
-        return (hemisphere,) if own else (0, 1)
-
-    def find_copies(
-        self, sources: Sequence[tuple[Rows, Copy]], pair: Pair, cycle: int, step: int
-    ) -> tuple[int, int, list[tuple[int, int]]]:
-        """How far to move until rows of several copies may be streamed; if 0, the first stream, and the ports and banks."""
-        h, t, count = pair.hemisphere, self.t, sources[0][0].count
-        late, spans = 0, list[tuple[int, int]]()
-        for rows, copy in sources:
-            offsets = [-self.core.t_read - self.travel(s, h) for s in copy.slices]
-            for p, offset in enumerate(offsets):
-                ready = copy.ready(p, rows.row, count, rows.stride, step)
-                late = max(late, ready - cycle - offset)
-            spans += self.core.read_spans(copy, offsets)
-        move = t.first(spans, cycle + late, count, step) - cycle
+    def find(
+        self, reading: Readings, pair: Pair, cycle: int, count: int, step: int
+    ) -> tuple[int, int]:
+        """How far to move until rows of copies may be streamed, and if 0, the first stream."""
+        h, t = pair.hemisphere, self.t
+        move = t.first(reading.spans, max(cycle, reading.since), count, step) - cycle
         if move:
-            return move, 0, spans
-        halves, width = self._halves(sources, h), len(spans) // 2
+            return move, 0
+        halves, width = reading.halves(h), reading.width
         direction, diagonal = self.diagonal(h, cycle)
         index = t.pick_stream(direction, halves, diagonal, count, step, width)
         if index is None:
-            return t.wait_stream(direction, halves, diagonal, count, step, width), 0, spans
-        return 0, index, spans
+            return t.wait_stream(direction, halves, diagonal, count, step, width), 0
+        return 0, index
 
     def emit(
         self, job: MatrixJob, rows: Rows, feed: Feed, pair: Pair, cycle: int, step: int

@@ -9,8 +9,9 @@ import numpy as np
 
 from compiler.scheduling.core import SCRATCH_BANK, Core, Stream
 from compiler.scheduling.memory import Copy, Fragment, Written
-from compiler.scheduling.vector import Arrival, VectorPlacer
-from compiler.tiles import GatherOp, Rows
+from compiler.scheduling.vector import Arrival, Reading, VectorPlacer
+from compiler.scheduling.ways import spans
+from compiler.tiles import GatherOp
 from isa.instruction import DType, Source, SourceKind
 from isa.ops.mem import Gather, Write
 from isa.ops.vxm import Sub
@@ -57,29 +58,16 @@ class GatherPlacer:
         core = self.core
         tables = [self._table(op, chunk) for chunk in range(op.table.chunks(self.m.lanes))]
         arrival = Arrival(op.ids, 0, INDEX_PLANES)
-        start = max(0, self._bound(op.ids))
+        ids = self.vector.reading(arrival, op.ids.count, 1)
+        start = max(0, ids.bound)
         for _ in core.trials(start):
             core.undo()
-            trial, move = self._try(op, tables, arrival, start)
+            trial, move = self._try(op, tables, ids, start)
             if trial is not None:
                 self._commit(op, trial)
                 return start
             start += move
         raise core.full("the rows looked up", op.outputs[0].buffer)
-
-    def _bound(self, ids: Rows) -> int:
-        core = self.core
-        fragment = core.memory.fragment(ids.buffer, ids.chunk, ids.row)
-        times = [
-            max(
-                c.ready(p, ids.row, ids.count, ids.stride, 1)
-                + core.t_read
-                + int(core.to_vxm[c.slices[p]])
-                for p in range(INDEX_PLANES)
-            )
-            for c in fragment.all_copies()
-        ]
-        return min(times, default=0)
 
     def _table(self, op: GatherOp, chunk: int) -> Copy:
         """A chunk of the table in the far slices of a hemisphere, chosen on first use."""
@@ -109,22 +97,22 @@ class GatherPlacer:
                 self._table(op, chunk)
 
     def _try(
-        self, op: GatherOp, tables: list[Copy], arrival: Arrival, start: int
+        self, op: GatherOp, tables: list[Copy], ids: Reading, start: int
     ) -> tuple[Trial | None, int]:
         """A trial at one start; or None and how far to move on."""
         core, count = self.core, op.ids.count
-        spans = []
+        every = []
         for table in tables:
             offsets = [core.t_alu + core.from_vxm[s] for s in table.slices]
-            spans += core.read_spans(table, offsets)
-        move = self.t.first(spans, start, count, 1) - start
-        move = move or self.vector.take_input(arrival, start, count, 1)
+            every += spans(self.t, self.t.read, table, offsets)
+        move = self.t.first(every, start, count, 1) - start
+        move = move or self.vector.take_input(ids, start)
         if move:
             return None, move
         alu = self.vector.take_alu("sub", start, count, 1)
         if alu is None:
             return None, 1
-        trial = Trial(start, alu, arrival)
+        trial = Trial(start, alu, ids.arrival)
         landing = start + core.t_alu
         for h in sorted({c.hemisphere for c in tables}):
             direction = core.outward(h)

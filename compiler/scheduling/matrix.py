@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.scheduling.core import Core, Stream
+from compiler.scheduling.core import Core, Ints, Stream
 from compiler.scheduling.feed import Feed, Feeder, Pair
 from compiler.scheduling.rows import RowLoader
+from compiler.scheduling.ways import Way, spans
 from compiler.scheduling.weights import TileLoader
 from compiler.tiles import MatrixJob, Pass, Weights
 from isa.instruction import DType
@@ -60,6 +61,7 @@ class MatrixPlacer:
         self.tiles, self.loader = TileLoader(self.feeder), RowLoader(self.feeder)
         self.m, self.t = core.machine, core.tables
         self.pairs = (Pair(0), Pair(1))
+        self.inward = np.array(core.distance)
         self.array = self.m["mxm.array_latency"]
         self.t_acc = self.m.timing("mxm_accumulate")
         self.t_load, self.t_install = self.m.timing("mxm_load"), self.m.timing("mxm_install")
@@ -137,8 +139,10 @@ class MatrixPlacer:
         """Place the rows of a pass at the first cycle at which they can be streamed and their sums written."""
         job = run.job
         step = self.cost(job, p)
+        targets = self._targets(p, pair)
         cycle = max(pair.free, self.feeder.ready(p.rows, pair.hemisphere, step))
         for _ in self.core.trials(cycle):
+            cycle = self._free(p, targets, pair, cycle, step)
             feed, move = self.feeder.take(p.rows, pair, cycle, step)
             if feed is not None:
                 trial = PassTrial(cycle, feed)
@@ -149,6 +153,29 @@ class MatrixPlacer:
                 move = 1
             cycle += move
         raise self.core.full("the sums", p.emit.buffer if p.emit else p.rows.buffer)
+
+    def _targets(self, p: Pass, pair: Pair) -> list[Way]:
+        """The copies that exist already of what a pass emits, as ways to write to."""
+        copies = self.feeder.fragment(p.emit).copies if p.emit is not None else {}
+        passing = self._passing(pair.hemisphere, self.array + self.t_acc)
+        found = []
+        for copy, *_ in copies.values():
+            offsets = passing[copy.slices].tolist()
+            since = max(copy.since - offset for offset in offsets)
+            found.append(Way(copy, since, spans(self.t, self.t.write, copy, offsets)))
+        return found
+
+    def _free(self, p: Pass, targets: list[Way], pair: Pair, cycle: int, step: int) -> int:
+        """The first cycle from ``cycle`` on in which rows can be read, and sums written, each for itself."""
+        count, h = p.rows.count, pair.hemisphere
+        ways = [] if self.feeder.grows(p.rows, h) else self.feeder.all_ways(p.rows, h, step)
+        while True:
+            at = min((w.free(self.t, cycle, count, step) for w in ways), default=cycle)
+            for target in targets:
+                at = target.free(self.t, at, count, step)
+            if at == cycle:
+                return cycle
+            cycle = at
 
     def _take_emit(self, job: MatrixJob, p: Pass, pair: Pair, trial: PassTrial, step: int) -> bool:
         """Reserve result streams and the writes: a quad, or one quad a byte plane for a byte move."""
@@ -177,12 +204,10 @@ class MatrixPlacer:
             trial.places[side] = places
         return True
 
-    def _passing(self, hemisphere: int, landing: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def _passing(self, hemisphere: int, landing: int) -> Ints:
         """For every slice, the cycle in which what leaves an MXM in ``landing`` passes it."""
-        core = self.core
-        own = np.zeros(2 * core.per, np.bool_)
-        own[hemisphere * core.per : (hemisphere + 1) * core.per] = True
-        return landing + np.where(own, core.to_mxm, core.per + 2 + core.to_vxm)
+        passing: Ints = landing + self.inward[hemisphere]
+        return passing
 
     def _commit(self, run: Running, p: Pass, pair: Pair, trial: PassTrial, step: int) -> None:
         job, core, count = run.job, self.core, p.rows.count

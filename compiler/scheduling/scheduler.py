@@ -19,6 +19,7 @@ from compiler.scheduling.feed import Pair
 from compiler.scheduling.gather import GatherPlacer
 from compiler.scheduling.matrix import MatrixPlacer, Running, accumulators
 from compiler.scheduling.memory import Fragment, Memory
+from compiler.scheduling.probes import Probes
 from compiler.scheduling.tables import Tables
 from compiler.scheduling.urgency import Urgency
 from compiler.scheduling.vector import VectorPlacer
@@ -178,6 +179,7 @@ class _Run:
         self.vector = VectorPlacer(core)
         self.matrix = MatrixPlacer(core)
         self.gather = GatherPlacer(core, self.vector)
+        self.probes = Probes(self.matrix, variant.slack)
         self.waiting: list[int] = []
         self.operands: dict[int, int] = {}
         self.next: list[list[int]] = [[] for _ in tiles.ops]
@@ -322,15 +324,11 @@ class _Run:
         here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)] or near
         best = sorted(here, key=lambda i: (not _light(jobs[i]), -self.level[i], i))
         half = self.variant.trials // 2
-        tried = best[: self.variant.trials - half]
-        rest = sorted(
-            best[self.variant.trials - half :], key=lambda i: (starts[i], -self.level[i], i)
-        )
-        tried += rest[:half]
-        real = {i: self.matrix.probe(self.jobs[i], pair.hemisphere) for i in tried}
-        soonest = pair.free if running is not None else min(real.values())
-        good = [i for i in tried if real[i] <= soonest + self.variant.slack]
-        return max(good, key=lambda i: (_light(jobs[i]), self.level[i], -i), default=None)
+        urgent, rest = best[: self.variant.trials - half], best[self.variant.trials - half :]
+        soon = sorted(rest, key=lambda i: (starts[i], -self.level[i], i))[:half]
+        tried = [i for i in best if i in (*urgent, *soon)]
+        latest = pair.free + self.variant.slack if running is not None else None
+        return self.probes.choose(jobs, tried, starts, pair, latest)
 
     def _bound(self, i: int, hemisphere: int) -> int:
         """`MatrixPlacer.bound` of a job that waits: all it reads is placed, so nothing changes any more."""

@@ -90,8 +90,9 @@ class Tables:
             cells, width, busy = self.cells, self.width, 0
             for row, offset in spans:
                 at = row * width + start + offset
-                busy |= int.from_bytes(cells[at : at + n], "little")
-            move = _run(busy.to_bytes(n, "little"), zeros, step)
+                if cells.find(1, at, at + n) >= 0:
+                    busy |= int.from_bytes(cells[at : at + n], "little")
+            move = _run(busy.to_bytes(n, "little"), zeros, step) if busy else 0
             if move >= 0:
                 return start + move
             start += WINDOW
@@ -125,6 +126,22 @@ class Tables:
         columns = starts[:, None] + np.arange(count) * step
         ok: npt.NDArray[np.bool_] = ~self.grid[rows[:, None], np.maximum(columns, 0)].any(axis=1)
         return ok & (starts >= 0)
+
+    def clear(
+        self, first: int, apart: int, starts: tuple[int, int], rows: int, count: int, step: int
+    ) -> npt.NDArray[np.bool_]:
+        """The same for ``rows`` rows, ``apart`` rows from each other; ``starts``: the first span's start, and the next one's behind it."""
+        start, slope = starts
+        latest = start + max(0, slope) * (rows - 1)
+        self.reach(latest + count * step)
+        if min(start, start + slope * (rows - 1)) < 0:
+            every = np.arange(rows)
+            return self.mask(first + apart * every, start + slope * every, count, step)
+        strides = (apart * self.width + slope, step)
+        at = first * self.width + start
+        busy = np.ndarray((rows, count), np.uint8, self.cells, at, strides)
+        free: npt.NDArray[np.bool_] = np.logical_not(busy.any(axis=1))
+        return free
 
     def diagonal(self, direction: int, cycle: int, position: int) -> int:
         """Column of the diagonal on which something is at ``position`` in ``cycle``."""

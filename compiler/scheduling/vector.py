@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from compiler.scheduling.alus import Chain, Want
 from compiler.scheduling.chain import emit_chain
 from compiler.scheduling.core import MAX_COPIES, SMALL_ROWS, Core, Stream
 from compiler.scheduling.memory import ALWAYS, Copy, Fragment
+from compiler.scheduling.ways import Way, way
 from compiler.tiles import Output, Rows, VectorOp
 from isa.errors import InternalError
 from isa.instruction import REGISTRY
-
-Busy = tuple[str, int, int, int]
-"""An operation for which no ALU is free: its name, first cycle, rows and cycles a row."""
 
 
 @dataclass(slots=True)
@@ -27,6 +27,22 @@ class Arrival:
     side: int = -1  # the hemisphere to read from where there is a choice; -1: none is better
     copy: Copy | None = None
     stream: Stream | None = None
+
+
+@dataclass(slots=True)
+class Reading:
+    """An input's ``count`` rows, a row every ``step`` cycles, and the copies that they can be read from."""
+
+    arrival: Arrival
+    fragment: Fragment
+    count: int
+    step: int
+    ways: list[Way]
+
+    @property
+    def bound(self) -> int:
+        """The start before which no copy has every row."""
+        return min((w.since for w in self.ways), default=ALWAYS)
 
 
 @dataclass(slots=True)
@@ -70,14 +86,30 @@ class VectorPlacer:
         """Place an op; the cycle in which its first operand reaches the VXM."""
         shape = self._shape(op)
         self._choose_sides(shape)
-        start = max(0, self._bound(shape, op.count))
+        readings = [self.reading(a, op.count, shape.step) for a in shape.arrivals]
+        wants = self._wants(op, shape)
+        chain = Chain(self.t, wants, self.large)
+        start = max([0, *(r.bound for r in readings)])
         for _ in self.core.trials(start):
-            trial, move = self._try(op, shape, start)
+            start = self._free(readings, chain, start)
+            trial, move = self._try(op, shape, readings, chain, start)
             if trial is not None:
                 self._commit(op, shape, trial)
                 return start
             start += move
         raise self.core.full("the vector op writing", op.outputs[0].rows.buffer)
+
+    def _free(self, readings: Sequence[Reading], chain: Chain, start: int) -> int:
+        """The first start from ``start`` on at which each input can be read for itself, and all steps find ALUs."""
+        fixed = [r for r in readings if not self._grows(r)]
+        while True:
+            at = start
+            for r in fixed:
+                at = max(at, min(w.free(self.t, at, r.count, r.step) for w in r.ways))
+            at = chain.first(at)
+            if at == start:
+                return start
+            start = at
 
     def _shape(self, op: VectorOp) -> Shape:
         offsets: list[int] = []
@@ -120,65 +152,60 @@ class VectorPlacer:
         by_large = -(-large // max(1, self.large - 1))
         return max(1, by_all, by_large) if op.count > 1 else 1
 
-    def _bound(self, shape: Shape, count: int) -> int:
-        bound = 0
-        for a in shape.arrivals:
-            fragment = self.core.memory.fragment(a.rows.buffer, a.rows.chunk, a.rows.row)
-            times = []
-            for copy in fragment.all_copies():
-                ready = [
-                    copy.ready(p, a.rows.row, count, a.rows.stride, shape.step)
-                    + self.core.t_read + int(self.core.to_vxm[s]) - a.offset
-                    for p, s in enumerate(copy.slices)
-                ]  # fmt: skip
-                times.append(max(ready))
-            bound = max(bound, min(times, default=ALWAYS))
-        return bound
+    def reading(self, a: Arrival, count: int, step: int) -> Reading:
+        """What is known of reading an input, wherever its op starts."""
+        fragment = self._fragment(a.rows)
+        copies = sorted(fragment.all_copies(), key=lambda c: c.hemisphere != a.side >= 0)
+        ways = [self._way(a, copy, step) for copy in copies]
+        if not ways and not fragment.buffer.preloaded:
+            raise InternalError(920, f"{a.rows} is read before anything writes it")
+        return Reading(a, fragment, count, step, ways)
 
-    def _try(self, op: VectorOp, shape: Shape, start: int) -> tuple[Trial | None, int]:
+    def _way(self, a: Arrival, copy: Copy, step: int) -> Way:
+        core = self.core
+        offsets = [a.offset - core.t_read - core.from_vxm[s] for s in copy.slices]
+        return way(self.t, copy, a.rows, offsets, step)
+
+    def _try(
+        self, op: VectorOp, shape: Shape, readings: Sequence[Reading], chain: Chain, start: int
+    ) -> tuple[Trial | None, int]:
         """A trial at one start: what it chose, or None and how far to move on."""
         trial = Trial(start)
-        self.core.undo()
-        for arrival in shape.arrivals:
-            move = self.take_input(arrival, start, op.count, shape.step)
+        for reading in readings:
+            move = self.take_input(reading, start)
             if move:
                 self.core.undo()
                 return None, move
-        blocked = self._take_alus(op, shape, trial)
-        if blocked is None and self._take_outputs(op, shape, trial):
+        self._take_alus(op, chain, trial)
+        if self._take_outputs(op, shape, trial):
             return trial, 0
         self.core.undo()
-        return None, max(1, self._wait_alu(*blocked)) if blocked else 1
+        return None, 1
 
-    def take_input(self, a: Arrival, start: int, count: int, step: int) -> int:
+    def _grows(self, reading: Reading) -> bool:
+        """Whether the input is a constant that gets one more copy if it cannot be read."""
+        few = reading.fragment.rows <= SMALL_ROWS and len(reading.ways) < MAX_COPIES
+        return reading.fragment.buffer.preloaded and (few or not reading.ways)
+
+    def take_input(self, reading: Reading, start: int) -> int:
         """Reserve the reading of one input; 0, or how far to move on if no copy can be read now."""
-        core = self.core
-        fragment = core.memory.fragment(a.rows.buffer, a.rows.chunk, a.rows.row)
         moves = []
-        for copy in sorted(fragment.all_copies(), key=lambda c: c.hemisphere != a.side >= 0):
-            move = self._take_copy(a, copy, start, count, step)
+        for w in reading.ways:
+            move = self._take_way(reading, w, start)
             if move == 0:
                 return 0
             moves.append(move)
-        if fragment.buffer.preloaded and (
-            not moves or (fragment.rows <= SMALL_ROWS and len(moves) < MAX_COPIES)
-        ):
-            for hemisphere in (core.rotation % 2, 1 - core.rotation % 2):
-                if self._place_constant(fragment, a, hemisphere, start, count, step):
+        if self._grows(reading):
+            first = self.core.rotation % 2
+            for hemisphere in (first, 1 - first):
+                if self._place_constant(reading, hemisphere, start):
                     return 0
-        if not moves and not fragment.buffer.preloaded:
-            raise InternalError(920, f"{a.rows} is read before anything writes it")
         return min(moves, default=1)
 
-    def _take_copy(self, a: Arrival, copy: Copy, start: int, count: int, step: int) -> int:
-        core, t = self.core, self.t
-        offsets = [a.offset - core.t_read - core.from_vxm[s] for s in copy.slices]
-        late = max(
-            copy.ready(p, a.rows.row, count, a.rows.stride, step) - start - offset
-            for p, offset in enumerate(offsets)
-        )
-        spans = core.read_spans(copy, offsets)
-        move = t.first(spans, start + max(0, late), count, step) - start
+    def _take_way(self, reading: Reading, w: Way, start: int) -> int:
+        core, t, a = self.core, self.t, reading.arrival
+        count, step, copy = reading.count, reading.step, w.copy
+        move = w.free(t, start, count, step) - start
         if move:
             return move
         direction, halves = core.inward(copy.hemisphere), (copy.hemisphere,)
@@ -186,17 +213,16 @@ class VectorPlacer:
         index = t.pick_stream(direction, halves, diagonal, count, step, a.planes)
         if index is None:
             return t.wait_stream(direction, halves, diagonal, count, step, a.planes)
-        for row, offset in spans:
+        for row, offset in w.spans:
             t.take(row, start + offset, count, step)
         t.take_stream(direction, halves, index, a.planes, diagonal, count, step)
         a.copy, a.stream = copy, Stream(direction, index)
         return 0
 
-    def _place_constant(
-        self, fragment: Fragment, a: Arrival, hemisphere: int, start: int, count: int, step: int
-    ) -> bool:
+    def _place_constant(self, reading: Reading, hemisphere: int, start: int) -> bool:
         """Choose slices for a constant on its first use (or another copy of a small one)."""
-        core = self.core
+        core, a, fragment = self.core, reading.arrival, reading.fragment
+        count, step = reading.count, reading.step
         pool = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
         every = pool[core.memory.apart(fragment)[pool]]
         for pool, bank in core.roles(every, fragment.buffer):
@@ -207,51 +233,47 @@ class VectorPlacer:
             chosen = core.order(pool[ok])[:planes]
             if len(chosen) == planes:
                 copy = core.place_constant(fragment, hemisphere, [int(s) for s in chosen], bank)
-                return self._take_copy(a, copy, start, count, step) == 0
+                reading.ways.append(self._way(a, copy, step))
+                return self._take_way(reading, reading.ways[-1], start) == 0
         return False
 
-    def _take_alus(self, op: VectorOp, shape: Shape, trial: Trial) -> Busy | None:
-        """Reserve an ALU a step; or what was not free."""
-        for step, offset in zip(op.steps, shape.offsets, strict=True):
-            wanted = (step.op, trial.start + offset, op.count, shape.step)
-            alu = self.take_alu(*wanted)
-            if alu is None:
-                return wanted
-            trial.alus.append(alu)
-        return self._take_reduction(op, shape, trial) if op.reduce is not None else None
+    def _wants(self, op: VectorOp, shape: Shape) -> list[Want]:
+        """An ALU a step, then the running ALU of a reduction, and its tail: joins of the last partials, post steps."""
+        rows = (op.count, shape.step)
+        found = [
+            Want(REGISTRY[s.op].large, offset, *rows)
+            for s, offset in zip(op.steps, shape.offsets, strict=True)
+        ]
+        if op.reduce is not None:
+            first = shape.offsets[op.reduce.step.index] + self.latency
+            found.append(Want(REGISTRY[op.reduce.op].large, first, *rows))
+            cycle = first + (op.count - 1) * shape.step + self.latency
+            for name in self.tail(op, shape.step):
+                found.append(Want(REGISTRY[name].large, cycle, 1, 1))
+                cycle += self.latency
+        return found
+
+    def _take_alus(self, op: VectorOp, chain: Chain, trial: Trial) -> None:
+        """Reserve the ALUs that `Chain.first` found."""
+        alus = chain.at(trial.start)
+        for want, alu in zip(chain.wants, alus, strict=True):
+            cycle = trial.start + want.offset
+            self.t.take_bits(self.t.alu, 1 << alu, cycle, want.count, want.step)
+        steps = len(op.steps)
+        trial.alus = alus[:steps]
+        if op.reduce is not None:
+            trial.reducer = alus[steps]
+            tail = zip(alus[steps + 1 :], chain.wants[steps + 1 :], strict=True)
+            trial.tail = [(alu, trial.start + want.offset) for alu, want in tail]
 
     def take_alu(self, name: str, cycle: int, count: int, step: int) -> int | None:
-        bit = self.t.pick((self.t.alu,), self._alus(name), cycle, count, step)
+        """Reserve an ALU that can run an operation; None if none is free."""
+        groups = self.large_bits if REGISTRY[name].large else self.small_bits
+        bit = self.t.pick((self.t.alu,), groups, cycle, count, step)
         if not bit:
             return None
         self.t.take_bits(self.t.alu, bit, cycle, count, step)
         return bit.bit_length() - 1
-
-    def _wait_alu(self, name: str, cycle: int, count: int, step: int) -> int:
-        """How far to move until an ALU for an operation may be free."""
-        return self.t.wait((self.t.alu,), self._alus(name), cycle, count, step)
-
-    def _alus(self, name: str) -> list[int]:
-        """Bits of the ALUs that can run an operation, best first."""
-        return self.large_bits if REGISTRY[name].large else self.small_bits
-
-    def _take_reduction(self, op: VectorOp, shape: Shape, trial: Trial) -> Busy | None:
-        """The running ALU, then the instants that join its last partials and run the post steps."""
-        assert op.reduce is not None
-        first = trial.start + shape.offsets[op.reduce.step.index] + self.latency
-        wanted = (op.reduce.op, first, op.count, shape.step)
-        reducer = self.take_alu(*wanted)
-        if reducer is None:
-            return wanted
-        trial.reducer = reducer
-        cycle = first + (op.count - 1) * shape.step + self.latency
-        for name in self.tail(op, shape.step):
-            alu = self.take_alu(name, cycle, 1, 1)
-            if alu is None:
-                return (name, cycle, 1, 1)
-            trial.tail.append((alu, cycle))
-            cycle += self.latency
-        return None
 
     def tail(self, op: VectorOp, step: int) -> list[str]:
         """Mnemonics after the last row: joins of the partials, post steps, or a move if there is neither."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +44,7 @@ class TileLoader:
         most = self.m["mxm.weight_streams"] // DType.F16.planes
         fits = (self.m.slices - 1) // DType.F16.planes
         self.groups = min(most, 1 << (fits.bit_length() - 1))
+        self.streams = self.groups * DType.F16.planes
         self.distance = np.array(self.core.distance)
 
     def load(self, job: MatrixJob, weights: Weights, pair: Pair) -> int:
@@ -116,32 +116,43 @@ class TileLoader:
         self, tile: WeightTile, steps: int, pair: Pair, start: int, end: int
     ) -> Piece | None:
         """A new place for a tile, free before ``end``; if there is one, the tile is stored there."""
-        for base in range(start, end, AT_ONCE):
-            for piece in self._choose(steps, pair, base, min(base + AT_ONCE, end)):
-                if self._soonest(piece.place, steps, pair, piece.cycle) == piece.cycle:
-                    self._store(tile, piece.place)
-                    self.core.memory.tiles[id(tile)].append((tile, piece.place))
-                    return piece
-        return None
-
-    def _choose(self, steps: int, pair: Pair, start: int, end: int) -> Iterator[Piece]:
-        """Slices whose ports are free for a new tile in a cycle from ``start`` on, the roomiest of them."""
-        t, streams = self.t, self.groups * DType.F16.planes
         pool, bank = self._pool(steps, pair)
         if len(pool) == 0:
-            return
+            return None
+        halves = (0, 1) if self.core.hemisphere(pool[0]) != pair.hemisphere else (pair.hemisphere,)
+        while start < end:
+            direction, diagonal = self.feeder.diagonal(pair.hemisphere, start)
+            wanted = (direction, halves, diagonal, steps, 1, self.streams)
+            if self.t.pick_stream(*wanted) is None:
+                start += self.t.wait_stream(*wanted)
+                continue
+            cycle, chosen = self._choose(pool, bank, steps, pair, start, min(start + AT_ONCE, end))
+            if cycle == start:
+                place = TilePlace(chosen, [bank] * self.streams, [-1] * self.streams, steps)
+                self._store(tile, place)
+                self.core.memory.tiles[id(tile)].append((tile, place))
+                return Piece(place, 0, start)
+            start = cycle
+        return None
+
+    def _choose(
+        self, pool: Ints, bank: int, steps: int, pair: Pair, start: int, end: int
+    ) -> tuple[int, list[int]]:
+        """The first cycle from ``start`` on in which enough slices' ports are free, and the roomiest of those; or ``end``."""
+        t = self.t
         first = start - self.core.t_read - self.distance[pair.hemisphere][pool]
         free = t.free_starts(t.read + pool, first, end - start, steps)
         free &= t.free_starts(t.bank + pool * t.banks + bank, first, end - start, steps)
+        enough = free.sum(axis=0) >= self.streams
+        move = int(enough.argmax())
+        if not enough[move]:
+            return end, []
         ranked = np.argsort(-self.core.memory.room(bank)[pool], kind="stable")
-        for move in np.flatnonzero(free.sum(axis=0) >= streams).tolist():
-            chosen = sorted(pool[ranked[free[ranked, move]][:streams]].tolist())
-            place = TilePlace(chosen, [bank] * streams, [-1] * streams, steps)
-            yield Piece(place, 0, start + move)
+        return start + move, sorted(pool[ranked[free[ranked, move]][: self.streams]].tolist())
 
     def _pool(self, steps: int, pair: Pair) -> tuple[Ints, int]:
         """Slices with room for a new tile, and the bank: in the pair's own hemisphere, among the weights' own, if there are enough."""
-        core, streams = self.core, self.groups * DType.F16.planes
+        core, streams = self.core, self.streams
         for hemisphere in (pair.hemisphere, 1 - pair.hemisphere):
             every = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
             for among in (core.middle(every), every):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compiler.scheduling.alus import Chain, Want
 from compiler.scheduling.memory import ALWAYS, Copy, Memory, Written, plane_words
 from compiler.scheduling.tables import EAST, MAX_CYCLES, WEST, Tables
 from compiler.scheduling.urgency import DEFER, Urgency
@@ -48,6 +49,56 @@ def test_a_span_is_free_until_one_that_shares_a_cycle_is_taken(
     assert tables.mask(np.array([row]), np.array([start]), count, step).tolist() == [clear]
     starts = tables.free_starts(np.array([row]), np.array([start]), 5, count)
     assert starts.tolist() == [[tables.free(row, start + i, count, 1) for i in range(5)]]
+
+
+@given(
+    st.lists(spans, max_size=12), st.integers(-20, 60), st.sampled_from([-1, 1]), st.integers(1, 40)
+)
+def test_evenly_shifted_spans_are_as_free_as_each_alone(
+    taken: list[tuple[int, int, int, int]], start: int, slope: int, count: int
+) -> None:
+    tables = Tables(TINY)
+    for span in taken:
+        tables.take(*span)
+    for step in (1, 2):
+        clear = tables.clear(3, 2, (start, slope), 9, count, step)
+        alone = [tables.free(3 + 2 * i, start + slope * i, count, step) for i in range(9)]
+        assert clear.tolist() == alone
+
+
+wants = st.tuples(st.booleans(), st.integers(0, 12), st.booleans())  # large, offset, a single one
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 15), st.integers(0, 40), st.integers(1, 9)), max_size=40),
+    st.lists(wants, min_size=1, max_size=9),
+    st.tuples(st.integers(1, 9), st.integers(1, 3)),
+    st.integers(0, 30),
+)
+def test_a_chain_starts_where_each_step_finds_the_first_free_alu(
+    busy: list[tuple[int, int, int]], asked: list[tuple[bool, int, bool]],
+    rows: tuple[int, int], start: int,
+) -> None:  # fmt: skip
+    """All starts at once give what taking one ALU after the other at one start gives."""
+    tables, large = Tables(TINY), TINY["vxm.large_alus"]
+    for alu, column, count in busy:
+        tables.take_bits(tables.alu, 1 << alu % TINY["vxm.alus"], column, count, 1)
+    tables.commit()
+    steps = [Want(big, at, *((1, 1) if single else rows)) for big, at, single in asked]
+    chain = Chain(tables, steps, large)
+    bits = [1 << i for i in range(TINY["vxm.alus"])]
+    for at in range(start, chain.first(start) + 1):
+        found = []
+        for want in steps:
+            groups = bits[:large] if want.large else bits[large:] + bits[:large]
+            place = (at + want.offset, want.count, want.step)
+            bit = tables.pick((tables.alu,), groups, *place)
+            if bit:
+                tables.take_bits(tables.alu, bit, *place)
+            found.append(bit.bit_length() - 1)
+        tables.undo()
+        assert (-1 not in found) == (at == chain.first(start))
+    assert chain.at(at) == found
 
 
 @given(st.lists(spans, max_size=6), st.lists(spans, min_size=1, max_size=3))
