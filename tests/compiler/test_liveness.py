@@ -13,7 +13,7 @@ from compiler import Compilation, compile_model
 from compiler.scheduling.core import Core
 from compiler.scheduling.liveness import mixed_up
 from compiler.scheduling.memory import Fragment, Memory
-from isa.ops.mem import Write
+from isa.ops.mem import Read, Write
 from isa.verify import verify
 from tests.claims.subjects import DEMO, LAYER, Subject, compiled, demo
 
@@ -67,8 +67,11 @@ def test_a_write_that_comes_before_the_last_reader(filled_model: Callable[[str],
     writes: dict[tuple[int, int, int], list[int]] = {}
     for i in np.flatnonzero(opcode == Write.opcode).tolist():
         writes.setdefault(keys[i], []).append(i)
+    read = {keys[i] for i in np.flatnonzero(opcode == Read.opcode).tolist()}
     first, second = next(
-        sorted(w, key=lambda i: bursts["cycle"][i])[:2] for w in writes.values() if len(w) > 1
+        sorted(w, key=lambda i: bursts["cycle"][i])[:2]
+        for key, w in writes.items()
+        if len(w) > 1 and key in read
     )
     bursts["cycle"][second] = bursts["cycle"][first] + 1
     plan = dataclasses.replace(made.schedule, bursts=bursts)
