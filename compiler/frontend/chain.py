@@ -172,9 +172,8 @@ class _Fold(FoldConstantsPass):
         """Shapes of the results: static, or unknown."""
         rule = registry.get("", node.op_type, version=self._opset)
         if rule is not None:
-            with suppress(
-                Exception
-            ):  # The shape stays unknown; the node's converter says what is wrong.
+            # Where the rule fails the shape stays unknown; the node's converter says what is wrong.
+            with suppress(Exception):
                 rule(self._context, node)
         for value in node.outputs:
             tensor = static(value)

@@ -140,11 +140,8 @@ def masked(ctx: Context, expr: Expr, chunk: int, columns: int, rows: int) -> Exp
 
 def layer_norm(ctx: Context, node: Node) -> Value:
     """Two-pass: mean from the row sum, variance from the squares of x - mean."""
-    source, dims, mean = (
-        _normed(ctx, node),
-        row_dims(ctx.shape(node.output), "N"),
-        f"{node.output}.mean",
-    )
+    source, mean = value(ctx, node.inputs[0], "N"), f"{node.output}.mean"
+    dims = row_dims(ctx.shape(node.output), "N")
     if isinstance(source.expr, Leaf):
         parts = _folded(ctx, mean, dims, source)
     else:
@@ -160,20 +157,13 @@ def layer_norm(ctx: Context, node: Node) -> Value:
 
 def rms_norm(ctx: Context, node: Node) -> Value:
     """One pass: the squares are folded while what they are of is written."""
-    source, dims, name = (
-        _normed(ctx, node),
-        row_dims(ctx.shape(node.output), "N"),
-        f"{node.output}.var",
-    )
-    if isinstance(source.expr, Leaf):
-        return _normalized(ctx, node, source, _folded(ctx, name, dims, source, square=True))
-    held = ctx.buffer(f"{node.output}.x", DType.F32, dims, source.columns)
-    squares = _stored_parts(ctx, name, dims, source, held, square=True)
+    x, name = value(ctx, node.inputs[0], "N"), f"{node.output}.var"
+    dims = row_dims(ctx.shape(node.output), "N")
+    if isinstance(x.expr, Leaf):
+        return _normalized(ctx, node, x, _folded(ctx, name, dims, x, square=True))
+    held = ctx.buffer(f"{node.output}.x", DType.F32, dims, x.columns)
+    squares = _stored_parts(ctx, name, dims, x, held, square=True)
     return _normalized(ctx, node, ctx.leaf(held), squares)
-
-
-def _normed(ctx: Context, node: Node) -> Value:
-    return value(ctx, node.inputs[0], "N")
 
 
 def _folded(
