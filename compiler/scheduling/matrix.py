@@ -13,7 +13,7 @@ import numpy as np
 from compiler.scheduling.core import Core, Ints, Stream
 from compiler.scheduling.feed import Feed, Feeder, Pair
 from compiler.scheduling.rows import RowLoader
-from compiler.scheduling.ways import Way, spans
+from compiler.scheduling.ways import Way, writing
 from compiler.scheduling.weights import TileLoader
 from compiler.tiles import MatrixJob, Pass, Weights
 from isa.instruction import DType
@@ -156,14 +156,10 @@ class MatrixPlacer:
 
     def _targets(self, p: Pass, pair: Pair) -> list[Way]:
         """The copies that exist already of what a pass emits, as ways to write to."""
-        copies = self.feeder.fragment(p.emit).copies if p.emit is not None else {}
+        if p.emit is None:
+            return []
         passing = self._passing(pair.hemisphere, self.array + self.t_acc)
-        found = []
-        for copy, *_ in copies.values():
-            offsets = passing[copy.slices].tolist()
-            since = max(copy.since - offset for offset in offsets)
-            found.append(Way(copy, since, spans(self.t, self.t.write, copy, offsets)))
-        return found
+        return writing(self.t, self.feeder.fragment(p.emit), passing)
 
     def _free(self, p: Pass, targets: list[Way], pair: Pair, cycle: int, step: int) -> int:
         """The first cycle from ``cycle`` on in which rows can be read, and sums written, each for itself."""

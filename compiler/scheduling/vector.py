@@ -11,7 +11,7 @@ from compiler.scheduling.alus import Chain, Want
 from compiler.scheduling.chain import emit_chain
 from compiler.scheduling.core import MAX_COPIES, SMALL_ROWS, Core, Stream
 from compiler.scheduling.memory import ALWAYS, Copy, Fragment
-from compiler.scheduling.ways import Way, way
+from compiler.scheduling.ways import Way, way, writing
 from compiler.tiles import Output, Rows, VectorOp
 from isa.errors import InternalError
 from isa.instruction import REGISTRY
@@ -53,6 +53,7 @@ class Shape:
     arrivals: list[Arrival]
     lookup: dict[tuple[int, int], int]  # (input, step offset) -> arrival
     step: int
+    landings: list[int]  # an output's first vector stands on the streams at the VXM
 
 
 @dataclass(slots=True)
@@ -87,11 +88,12 @@ class VectorPlacer:
         shape = self._shape(op)
         self._choose_sides(shape)
         readings = [self.reading(a, op.count, shape.step) for a in shape.arrivals]
+        targets = self._targets(op, shape)
         wants = self._wants(op, shape)
         chain = Chain(self.t, wants, self.large)
         start = max([0, *(r.bound for r in readings)])
         for _ in self.core.trials(start):
-            start = self._free(readings, chain, start)
+            start = self._free(readings, targets, chain, start)
             trial, move = self._try(op, shape, readings, chain, start)
             if trial is not None:
                 self._commit(op, shape, trial)
@@ -99,13 +101,26 @@ class VectorPlacer:
             start += move
         raise self.core.full("the vector op writing", op.outputs[0].rows.buffer)
 
-    def _free(self, readings: Sequence[Reading], chain: Chain, start: int) -> int:
-        """The first start from ``start`` on at which each input can be read for itself, and all steps find ALUs."""
+    def _targets(self, op: VectorOp, shape: Shape) -> list[tuple[Way, int, int]]:
+        """Writing to copies of outputs that exist already, with number of rows and cycles a row."""
+        found = []
+        for output, landing in zip(op.outputs, shape.landings, strict=True):
+            rows = self._rows(op, shape, output)
+            fragment = self._fragment(output.rows)
+            found += [(w, *rows) for w in writing(self.t, fragment, landing + self.core.to_vxm)]
+        return found
+
+    def _free(
+        self, readings: list[Reading], targets: list[tuple[Way, int, int]], chain: Chain, start: int
+    ) -> int:
+        """The first start from ``start`` on at which all steps find ALUs, and each input and target, for itself, its ports."""
         fixed = [r for r in readings if not self._grows(r)]
         while True:
             at = start
             for r in fixed:
                 at = max(at, min(w.free(self.t, at, r.count, r.step) for w in r.ways))
+            for w, count, step in targets:
+                at = w.free(self.t, at, count, step)
             at = chain.first(at)
             if at == start:
                 return start
@@ -130,7 +145,9 @@ class VectorPlacer:
                 if last is None or time - last.offset > self.max_delay:
                     arrivals.append(Arrival(rows, time, rows.buffer.dtype.planes))
                 lookup[index, time] = len(arrivals) - 1
-        return Shape(offsets, arrivals, lookup, self._interval(op))
+        interval = self._interval(op)
+        landings = [self._landing(op, offsets, interval, output) for output in op.outputs]
+        return Shape(offsets, arrivals, lookup, interval, landings)
 
     def _choose_sides(self, shape: Shape) -> None:
         """Spread what may be read on either side so that neither direction runs out of streams."""
@@ -288,9 +305,8 @@ class VectorPlacer:
 
     def _take_outputs(self, op: VectorOp, shape: Shape, trial: Trial) -> bool:
         for i, output in enumerate(op.outputs):
-            landing = self.landing(op, shape, trial, output)
-            count = 1 if output.reduced else op.count
-            step = 1 if output.reduced else shape.step
+            landing = trial.start + shape.landings[i]
+            count, step = self._rows(op, shape, output)
             fragment = self._fragment(output.rows)
             if output.rows.buffer.both:
                 choices: list[tuple[int, ...]] = [(0, 1)]
@@ -329,14 +345,17 @@ class VectorPlacer:
             trial.places[i, h] = places
         return True
 
-    def landing(self, op: VectorOp, shape: Shape, trial: Trial, output: Output) -> int:
-        """The cycle in which an output's first vector stands on the streams at the VXM."""
+    def _landing(self, op: VectorOp, offsets: Sequence[int], step: int, output: Output) -> int:
         if not output.reduced:
-            return trial.start + shape.offsets[output.source.index] + self.latency
-        if trial.tail:
-            return trial.tail[-1][1] + self.latency
+            return offsets[output.source.index] + self.latency
         assert op.reduce is not None
-        return trial.start + shape.offsets[op.reduce.step.index] + 2 * self.latency
+        first = offsets[op.reduce.step.index] + 2 * self.latency
+        tail = len(self.tail(op, step))
+        return first + ((op.count - 1) * step + tail * self.latency if tail else 0)
+
+    def _rows(self, op: VectorOp, shape: Shape, output: Output) -> tuple[int, int]:
+        """Rows of an output, and cycles a row."""
+        return (1, 1) if output.reduced else (op.count, shape.step)
 
     def _fragment(self, rows: Rows) -> Fragment:
         return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
@@ -367,8 +386,8 @@ class VectorPlacer:
         self, op: VectorOp, shape: Shape, trial: Trial, i: int, output: Output
     ) -> None:
         core, fragment = self.core, self._fragment(output.rows)
-        landing = self.landing(op, shape, trial, output)
-        count, step = (1, 1) if output.reduced else (op.count, shape.step)
+        landing = trial.start + shape.landings[i]
+        count, step = self._rows(op, shape, output)
         for (index, h), places in trial.places.items():
             if index == i:
                 held = fragment.copies.get(h)

@@ -1,21 +1,21 @@
-"""Reading a copy: from when on its rows are there, and the ports and banks that it takes."""
+"""Reading or writing a copy: from when on that can be, and the ports and banks that it takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.scheduling.memory import Copy
-from compiler.scheduling.tables import Tables
+from compiler.scheduling.memory import Copy, Fragment
+from compiler.scheduling.tables import Ints, Tables
 from compiler.tiles import Rows
 
 
 @dataclass(slots=True)
 class Way:
-    """A copy to read, once all that will be read of it is placed: nothing of this changes any more.
+    """A copy to read, once all that will be read of it is placed, or to write: nothing of this changes any more.
 
-    ``since`` is the start before which rows are missing; ``spans`` are ports and banks as ``(row of the tables, cycles after the
-    start)``, two a byte plane.
+    ``since`` is the start before which rows are missing, or words hold something else; ``spans`` are ports and banks as
+    ``(row of the tables, cycles after the start)``, two a byte plane.
     """
 
     copy: Copy
@@ -23,7 +23,7 @@ class Way:
     spans: list[tuple[int, int]]
 
     def free(self, tables: Tables, start: int, count: int, step: int) -> int:
-        """The first start from ``start`` on at which the rows are there and every port and bank is free."""
+        """The first start from ``start`` on that is not too early and at which every port and bank is free."""
         return tables.first(self.spans, max(start, self.since), count, step)
 
 
@@ -34,6 +34,16 @@ def way(tables: Tables, copy: Copy, rows: Rows, offsets: Sequence[int], step: in
         for p, offset in enumerate(offsets)
     )
     return Way(copy, since, spans(tables, tables.read, copy, offsets))
+
+
+def writing(tables: Tables, fragment: Fragment, offsets: Ints) -> list[Way]:
+    """Writing to the copies that a fragment has, the first of each side, by slice ``offsets`` cycles after the start."""
+    found = []
+    for copy, *_ in fragment.copies.values():
+        mine = offsets[copy.slices].tolist()
+        since = max(copy.since - offset for offset in mine)
+        found.append(Way(copy, since, spans(tables, tables.write, copy, mine)))
+    return found
 
 
 def spans(tables: Tables, port: int, copy: Copy, offsets: Sequence[int]) -> list[tuple[int, int]]:

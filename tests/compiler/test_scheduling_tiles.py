@@ -12,6 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from compiler.scheduling import Placement, Schedule, schedule
+from compiler.scheduling.core import Core
+from compiler.scheduling.memory import Memory
+from compiler.scheduling.tables import Tables
+from compiler.scheduling.vector import VectorPlacer
 from compiler.tiles import (
     Buffer,
     GatherOp,
@@ -146,6 +150,35 @@ def test_a_running_reduction_with_a_step_on_its_result(name: str, rows: int) -> 
     found = build([op], [total]).run().results["total"]
     expected = values.sum(axis=0) if name == "add" else values.max(axis=0)
     np.testing.assert_array_equal(found[0], 2 * expected)
+
+
+def test_a_result_waits_in_one_go_for_the_port_of_the_copy_that_holds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second row of a block is written where its first one is, as soon as that can be."""
+    total, starts = Buffer("total", I32, 2, LANES), list[int]()
+    placer = VectorPlacer(Core(TINY, Tables(TINY), Memory(TINY)))
+    core, trial = placer.core, placer._try
+
+    def counted(*args: Any) -> Any:
+        starts.append(args[-1])
+        return trial(*args)
+
+    def sums(row: int) -> VectorOp:
+        return VectorOp(
+            0, 4, (Rows(values, 0, 0, 4),), (Step("mov", I32, (entry(0),)),),
+            (Output(step(0), Rows(total, 0, row, 1), reduced=True),), Reduce("add", I32, step(0)),
+        )  # fmt: skip
+
+    values = constant("v", np.ones((4, LANES), np.int32))
+    placer.place(sums(0))
+    busy, [copy] = 500, core.memory.fragment(total, 0, 0).all_copies()
+    core.tables.take(core.tables.write + copy.slices[0], 0, busy, 1)
+    core.commit()
+    monkeypatch.setattr(placer, "_try", counted)
+    placer.place(sums(1))
+    assert len(starts) == 1
+    assert copy.written[0][-1].time == busy + core.t_write
 
 
 def product(
