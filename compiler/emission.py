@@ -5,9 +5,10 @@ from __future__ import annotations
 from compiler.graph import DType as GraphDType
 from compiler.graph import Graph, macs
 from compiler.scheduling import Placement, Schedule
+from compiler.scheduling.constants import pack
 from compiler.tiles import Buffer, TileGraph
 from isa.instruction import DType
-from isa.program import Piece, PortTensor, Program, pack_constants
+from isa.program import Piece, PortTensor, Program, settle
 
 
 def emit(
@@ -15,8 +16,8 @@ def emit(
 ) -> Program:
     """The program: bursts, constants, named inputs and outputs, node map."""
     machine = plan.machine
-    segments, data = pack_constants(placement.memory.constants, machine.lanes)
-    return Program(
+    segments, data = pack(placement.memory.constants, machine.lanes)
+    program = Program(
         machine=machine,
         bursts=plan.bursts,
         segments=segments,
@@ -26,6 +27,7 @@ def emit(
         nodes=plan.nodes,
         meta=(("model", graph.name), ("precision", precision), ("macs", str(macs(graph)))),
     )
+    return settle(program)
 
 
 def _inputs(graph: Graph, tiles: TileGraph, placement: Placement) -> list[PortTensor]:

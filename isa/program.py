@@ -160,7 +160,7 @@ class Program:
     ] = ()  # free text: model name, options; not part of the meaning
     lines: tuple[Line, ...] = field(default=(), repr=False, compare=False)
     data_digest: str = field(default="", init=False, compare=False, repr=False)
-    """The SHA-256 of ``data`` where it was read from a file, and cannot be changed; else empty."""
+    """The SHA-256 (hex) of ``data`` where it is settled, and cannot be changed; else empty."""
 
     def instruction(self, index: int) -> Instruction:
         """Burst ``index``'s instruction as an object."""
@@ -173,9 +173,17 @@ class Program:
 
 
 def data_digest(program: Program) -> str:
-    """The SHA-256 (hex) of a program's constants; known already where they come from a file."""
-    data = np.ascontiguousarray(program.data).reshape(-1)
-    return program.data_digest or hashlib.sha256(data.data).hexdigest()
+    """The SHA-256 (hex) of a program's constants; known already where they are settled."""
+    if program.data_digest:
+        return program.data_digest
+    return hashlib.sha256(np.ascontiguousarray(program.data).reshape(-1).data).hexdigest()
+
+
+def settle(program: Program, digest: str = "") -> Program:
+    """The same program, its constants no longer to be changed, and their SHA-256 (``digest``, if it is known) kept."""
+    program.data.flags.writeable = False
+    object.__setattr__(program, "data_digest", digest or data_digest(program))
+    return program
 
 
 def decode_args(opcode: int, args: Sequence[int] | Array) -> Instruction:
@@ -252,4 +260,5 @@ __all__ = [
     "decode_args",
     "isa",
     "pack_constants",
+    "settle",
 ]

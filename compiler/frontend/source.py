@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isa.errors import InputError, LimitError
 
 if TYPE_CHECKING:
@@ -82,10 +85,10 @@ class DataFile:
         self.size = os.fstat(handle).st_size
         weakref.finalize(self, os.close, handle)
 
-    def read(self, offset: int, length: int) -> bytearray:
+    def read(self, offset: int, length: int) -> NDArray[np.uint8]:
         """`length` bytes from `offset`; TSP106 if the file has become shorter."""
-        buffer = bytearray(length)
-        view, done = memoryview(buffer), 0
+        buffer = np.empty(length, np.uint8)
+        view, done = buffer.data, 0
         while done < length:
             count = os.preadv(self._handle, [view[done:]], offset + done)
             if count == 0:

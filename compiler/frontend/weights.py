@@ -58,7 +58,7 @@ def constant_of(proto: TensorProto, name: str, folder: DataFolder | None) -> Con
     return Constant.of(name, _typed(proto, tensor, typed))
 
 
-def _view(data: bytes | bytearray, tensor: Tensor) -> Array:
+def _view(data: bytes | Array, tensor: Tensor) -> Array:
     return np.frombuffer(data, dtype=tensor.dtype.numpy).reshape(tensor.shape)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -89,12 +90,15 @@ class Tensor:
 class Constant:
     """A tensor known at compile time, held by reference.
 
-    `load` may read a file or compute; it is called on every `value()`, so that a large weight is in
-    memory only while someone looks at it.
+    `load` may read a file or compute; it is called by `value()` unless someone still holds what an earlier
+    one gave, so that a large weight is in memory only while it is looked at, and once.
     """
 
     tensor: Tensor
     load: Callable[[], Array]
+    _given: list[weakref.ref[Array]] = field(
+        default_factory=list, init=False, compare=False, repr=False
+    )
 
     @staticmethod
     def of(name: str, array: Array) -> Constant:
@@ -105,6 +109,9 @@ class Constant:
 
     def value(self) -> Array:
         """The elements: C-contiguous, of the shape and dtype that `tensor` says, not to be written."""
+        known = self._given[0]() if self._given else None
+        if known is not None:
+            return known
         array = np.ascontiguousarray(self.load()).reshape(self.tensor.shape)
         if array.dtype != self.tensor.dtype.numpy:
             raise InternalError(
@@ -112,6 +119,8 @@ class Constant:
                 f"constant '{self.tensor.name}' is declared {self.tensor.dtype.value} "
                 f"and holds {array.dtype}",
             )
+        array.setflags(write=False)
+        self._given[:] = [weakref.ref(array)]
         return array
 
     def renamed(self, name: str) -> Constant:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from compiler.scheduling.memory import Copy, Fragment, Memory, Written, plane_words
+from compiler.scheduling.constants import Stored, block_words
+from compiler.scheduling.memory import Copy, Fragment, Memory, Written
 from compiler.scheduling.tables import EAST, WEST, Tables
 from compiler.tiles import Buffer, Rows
 from isa.errors import LimitError
@@ -197,26 +199,17 @@ class Core:
         addresses = [self.memory.constant(s, bank, fragment.rows) for s in chosen]
         copy = Copy(hemisphere, list(chosen), [bank] * len(chosen), addresses, [[] for _ in chosen])
         fragment.copies.setdefault(hemisphere, []).append(copy)
-        if fragment.buffer.data is not None:
-            for place, plane in zip(
-                zip(chosen, addresses, strict=True), self._planes(fragment), strict=True
-            ):
-                self.memory.constants.append((*place, plane))
-        return copy
-
-    def _planes(self, fragment: Fragment) -> npt.NDArray[np.uint8]:
-        """The bytes of a constant fragment."""
         buffer, lanes = fragment.buffer, self.machine.lanes
-        assert buffer.data is not None
-        key = id(buffer)
-        if key not in self._loaded:
-            self._loaded = {key: buffer.data()}
-        values = self._loaded[key]
-        first = fragment.chunk * lanes
-        block = values[fragment.start : fragment.start + fragment.rows, first : first + lanes]
-        return plane_words(np.ascontiguousarray(block), lanes, buffer.columns == 1)
-
-    _loaded: dict[int, npt.NDArray[np.generic]] = field(default_factory=dict)
+        if buffer.data is not None:
+            first, rows, uniform = (
+                (fragment.start, fragment.chunk * lanes),
+                fragment.rows,
+                buffer.columns == 1,
+            )
+            cut = partial(block_words, first=first, rows=rows, lanes=lanes, uniform=uniform)
+            places = tuple(zip(chosen, addresses, strict=True))
+            self.memory.constants.append(Stored(buffer.name, buffer.data, cut, places, rows))
+        return copy
 
     def new_copy(
         self, fragment: Fragment, hemisphere: int, chosen: Sequence[tuple[int, int, int]]

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from compiler.scheduling.constants import Stored
 from compiler.tiles import Buffer, WeightTile
 from isa.errors import InternalError
 from isa.machine import Machine
-
-Array = npt.NDArray[np.uint8]
 
 ALWAYS = -(1 << 40)
 """The time from which a constant can be read."""
@@ -96,7 +95,7 @@ class Memory:
     fragments: dict[tuple[int, int, int], Fragment] = field(default_factory=dict)
     by_row: dict[tuple[int, int, int], Fragment] = field(default_factory=dict)
     tiles: dict[int, list[tuple[WeightTile, TilePlace]]] = field(default_factory=dict)
-    constants: list[tuple[int, int, Array]] = field(default_factory=list)
+    constants: list[Stored] = field(default_factory=list)
     held: list[Buffer] = field(default_factory=list)
     generation: dict[int, int] = field(default_factory=dict)
     taken_at: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -212,17 +211,3 @@ class Memory:
         """Words ever used, constants and scratch."""
         used = self.low + (self.machine["mem.words"] - self.high)
         return int(used.sum())
-
-
-def plane_words(values: npt.NDArray[np.generic], lanes: int, uniform: bool) -> Array:
-    """``[rows, columns]`` elements as ``[planes, rows, lanes]`` bytes, one value in all lanes if ``uniform``."""
-    rows, columns = values.shape
-    size = values.dtype.itemsize
-    raw = np.ascontiguousarray(values).view(np.uint8).reshape(rows, columns, size)
-    out = np.zeros((size, rows, lanes), np.uint8)
-    planes = raw.transpose(2, 0, 1)
-    if uniform:
-        out[:] = planes
-    else:
-        out[:, :, :columns] = planes
-    return out

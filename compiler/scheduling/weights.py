@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from compiler.scheduling.constants import Stored, tile_words
 from compiler.scheduling.core import CONSTANT_BANK, Ints, Stream
 from compiler.scheduling.feed import Feeder, Pair
-from compiler.scheduling.memory import Copy, TilePlace, plane_words
+from compiler.scheduling.memory import Copy, TilePlace
 from compiler.tiles import MatrixJob, Rows, Weights, WeightTile
 from isa.instruction import DType
 from isa.ops.mxm import LoadWeights
@@ -163,16 +165,12 @@ class TileLoader:
         return every[:0], CONSTANT_BANK
 
     def _store(self, tile: WeightTile, place: TilePlace) -> None:
-        memory, lanes = self.core.memory, self.m.lanes
-        groups = len(place.slices) // DType.F16.planes
-        values = np.zeros((place.steps * groups, lanes), np.float16)
-        data = tile.data()
-        values[: len(data)] = data
-        planes = plane_words(values, lanes, uniform=False)
+        memory = self.core.memory
         for i, (s, b) in enumerate(zip(place.slices, place.banks, strict=True)):
             place.addresses[i] = memory.constant(s, b, place.steps)
-            words = np.ascontiguousarray(planes[i % 2, i // 2 :: groups])
-            memory.constants.append((s, place.addresses[i], words))
+        places = tuple(zip(place.slices, place.addresses, strict=True))
+        cut = partial(tile_words, streams=len(places), steps=place.steps, lanes=self.m.lanes)
+        memory.constants.append(Stored(tile.name, tile.data, cut, places, place.steps))
 
     def _soonest(self, place: TilePlace, steps: int, pair: Pair, cycle: int) -> int:
         """The first cycle from ``cycle`` on in which the load of a place finds its ports and streams free."""

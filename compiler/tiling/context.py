@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from isa.instruction import DType
 from isa.machine import Machine
 
 Layout = Literal["N", "T", "U"]
+T = TypeVar("T")
 
 MACHINE_DTYPES: Final = {
     GraphDType.F32: DType.F32,
@@ -89,6 +90,7 @@ class Context:
     weights: dict[str, Weights] = field(default_factory=dict)
     biases: dict[str, list[list[Value]]] = field(default_factory=dict)
     joint: frozenset[str] = frozenset()
+    _latest: tuple[Callable[[], Any], Any] | None = None
 
     def __post_init__(self) -> None:
         self.uses = {name: len(users) for name, users in self.graph.consumers().items()}
@@ -102,6 +104,14 @@ class Context:
         self.matrix = frozenset(
             name for node in self.graph.nodes for name in matrix_operands(node) if name
         )
+
+    def latest(self, load: Callable[[], T]) -> T:
+        """``load()``, kept until another is asked for: the pieces of one matrix are read one after the other."""
+        if self._latest is None or self._latest[0] is not load:
+            self._latest = None  # No two are held at a time.
+            self._latest = (load, load())
+        found: T = self._latest[1]
+        return found
 
     def matrix_only(self, tensor: str) -> bool:
         """Whether every user takes the tensor as an MXM operand."""

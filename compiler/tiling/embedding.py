@@ -6,8 +6,6 @@ its last row, which is zero, so that OR-ing the groups' answers gives the row.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 
 from compiler.graph import Node
@@ -43,7 +41,6 @@ def embedding(ctx: Context, node: Node) -> Value:
     per = min(rows, ctx.machine["mem.words"] - 1)
     answers: list[Expr] = []
 
-    @cache
     def rows_of() -> Array:
         return constant.value().astype(store.numpy)
 
@@ -52,7 +49,7 @@ def embedding(ctx: Context, node: Node) -> Value:
 
         def data(base: int = base, count: int = count) -> Array:
             block = np.zeros((count + 1, columns), store.numpy)
-            block[:count] = rows_of()[base : base + count]
+            block[:count] = ctx.latest(rows_of)[base : base + count]
             return block
 
         group = Buffer(f"{table}[{base}:{base + count}]", store, count + 1, columns, data=data)

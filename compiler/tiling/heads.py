@@ -10,7 +10,6 @@ both, then in tiles of their own. Otherwise each is an operand of its own, head 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -261,12 +260,12 @@ def _product(
     name, w = node.inputs[0], plan.width
     parts = [halves(ctx, source) for source in sources]
 
-    @cache
-    def part(index: int) -> Array:
-        single = [p(index) for p in parts]
-        joined = np.zeros((total, single[0].shape[1]), np.float16)
+    def load() -> tuple[Array, ...]:
+        single = [p() for p in parts]
+        joined = tuple(np.zeros((total, half.shape[1]), np.float16) for half in single[0])
         for to, source, at in runs:
-            joined[to : to + w] = single[source][at : at + w]
+            for whole, half in zip(joined, single[source], strict=True):
+                whole[to : to + w] = half[at : at + w]
         return joined
 
     widths = [
@@ -274,7 +273,7 @@ def _product(
         for chunk in range(columns.chunks)
     ]
     owners = [sources[min(chunk // columns.queries, 2)] for chunk in range(columns.chunks)]
-    raw = products(ctx, sources[0], f"{name}.qkv", part, widths, owners, columns.order)
+    raw = products(ctx, sources[0], f"{name}.qkv", load, widths, owners, columns.order)
     biases = [s.inputs[2] if len(s.inputs) > 2 else "" for s in sources]
     if not any(biases):
         return raw, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import numpy as np
 
@@ -16,16 +15,18 @@ from isa.errors import LimitError
 from isa.instruction import DType
 
 FP16_MAX = 65504.0
+Halves = Callable[[], tuple[Array, ...]]
+"""Weights ``[N, K]`` in fp16, or in strict precision their hi and lo fp16 parts."""
 SHORTEST = 32
 """Rows of a pass below which it is not cut."""
 
 
 def linear(ctx: Context, node: Node) -> Value:
     """``x @ w + b`` as the raw sums in memory plus a bias that the consumer's chain adds."""
-    part = cache(halves(ctx, node))
+    parts = halves(ctx, node)
     n = ctx.shape(node.output)[-1]
     widths = [min(ctx.lanes, n - tile) for tile in range(0, n, ctx.lanes)]
-    raw = products(ctx, node, node.output, part, widths)
+    raw = products(ctx, node, node.output, parts, widths)
     result = ctx.leaf(raw)
     if len(node.inputs) > 2 and node.inputs[2]:
         bias = value(ctx, node.inputs[2], "N").at(np.zeros(result.rows, np.int64))
@@ -34,10 +35,10 @@ def linear(ctx: Context, node: Node) -> Value:
 
 
 def products(
-    ctx: Context, node: Node, name: str, part: Callable[[int], Array], widths: Sequence[int],
+    ctx: Context, node: Node, name: str, halves: Halves, widths: Sequence[int],
     owners: Sequence[Node] = (), order: Sequence[int] = (),
 ) -> Buffer:  # fmt: skip
-    """The sums of ``node``'s input with the weights ``part``, a chunk of ``widths[i]`` columns for ``owners[i]`` each.
+    """The sums of ``node``'s input with weights, a chunk of ``widths[i]`` columns for ``owners[i]`` each.
 
     ``order``: which chunk is wanted first.
     """
@@ -45,7 +46,7 @@ def products(
     dims = row_dims(ctx.shape(node.inputs[0]), "N")
     raw = ctx.buffer(f"{name}.raw", DType.F32, dims, (len(widths) - 1) * ctx.lanes + widths[-1])
     weights = [
-        _tiles(ctx, node.inputs[1], part, tile * ctx.lanes, width, k)
+        _tiles(ctx, node.inputs[1], halves, tile * ctx.lanes, width, k)
         for tile, width in enumerate(widths)
     ]
     for row in raw.starts:
@@ -69,8 +70,8 @@ def halved(row: int, count: int) -> list[tuple[int, int]]:
     )
 
 
-def halves(ctx: Context, node: Node) -> Callable[[int], Array]:
-    """``f(part)``: hi (0) or lo (1) fp16 part of a Linear's weights, ``[N, K]``; refuses those that cannot be mapped."""
+def halves(ctx: Context, node: Node) -> Halves:
+    """The parts of a Linear's weights; refuses those that cannot be mapped."""
     constant = ctx.graph.constants.get(node.inputs[1])
     if constant is None:
         raise ctx.unsupported(node, "its weights are not constant")
@@ -79,26 +80,29 @@ def halves(ctx: Context, node: Node) -> Callable[[int], Array]:
     if k % grain:
         raise ctx.unsupported(node, f"its inner size {k} is not a multiple of {grain}")
 
-    def part(index: int) -> Array:
+    def load() -> tuple[Array, ...]:
         full = np.asarray(constant.value(), np.float32)
         full = full if transposed else full.T
         if full.size and max(float(full.max()), -float(full.min())) > FP16_MAX:
             hint = "scale the weights; fp16 ends at 65504"
             raise LimitError(412, f"weights '{constant.tensor.name}' overflow fp16", hint=hint)
         hi = full.astype(np.float16)
-        return hi if index == 0 else (full - hi.astype(np.float32)).astype(np.float16)
+        return (hi,) if ctx.parts == 1 else (hi, (full - hi.astype(np.float32)).astype(np.float16))
 
-    return part
+    return load
 
 
 def _tiles(
-    ctx: Context, name: str, part: Callable[[int], Array], tile: int, width: int, k: int
+    ctx: Context, name: str, halves: Halves, tile: int, width: int, k: int
 ) -> dict[tuple[int, int], Weights]:
     """Weights by (chunk, part) for output columns ``tile .. tile+width``."""
 
     def data(chunk: int, index: int) -> Callable[[], Array]:
         def load() -> Array:
-            block = part(index)[tile : tile + width, chunk * ctx.lanes : (chunk + 1) * ctx.lanes]
+            part = ctx.latest(halves)[index]
+            block = part[tile : tile + width, chunk * ctx.lanes : (chunk + 1) * ctx.lanes]
+            if block.shape[1] == ctx.lanes:
+                return block
             padded = np.zeros((width, ctx.lanes), np.float16)
             padded[:, : block.shape[1]] = block
             return padded

@@ -19,7 +19,7 @@ from isa.binary.words import QUEUE_RUN, decode, encode
 from isa.errors import InputError
 from isa.files import write_atomic
 from isa.machine import Machine
-from isa.program import SEGMENT, Program
+from isa.program import SEGMENT, Program, settle
 
 Bursts = npt.NDArray[np.void]
 
@@ -42,8 +42,9 @@ def _chunks(program: Program) -> Iterator[bytes | memoryview]:
         "segments": np.ascontiguousarray(program.segments, SEGMENT).view("<u4").reshape(-1, 4),
         "data": np.ascontiguousarray(data, np.uint8),
     }
+    known = {"data": program.data_digest}
     sections = {
-        name: Section(array.shape, array.reshape(-1).view(np.uint8))
+        name: Section(array.shape, array.reshape(-1).view(np.uint8), known.get(name, ""))
         for name, array in arrays.items()
     }
     return dump(sections, program.machine.abi_hash)
@@ -125,7 +126,7 @@ def _program(fetch: Fetch, size: int, machine: Machine | None, where: str) -> Pr
         facts.nodes,
         facts.meta,
     )
-    object.__setattr__(program, "data_digest", constants.digest)
+    settle(program, constants.digest)
     _check_indices(program, where)
     if encode_facts(program) != raw:
         raise InputError(519, "section facts is not in its canonical form", where=where)

@@ -57,7 +57,7 @@ def isa_hash() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Shape (in elements of the type that ``SECTIONS`` gives) and bytes."""
+    """Shape (in elements of the type that ``SECTIONS`` gives), bytes, and their SHA-256 (hex) where it is known."""
 
     shape: tuple[int, ...]
     raw: Raw
@@ -88,7 +88,7 @@ def _entry(dtype: str, shape: tuple[int, ...], begin: int, end: int) -> dict[str
 
 def dump(sections: dict[str, Section], abi: str) -> Iterator[bytes | memoryview]:
     """The file of such sections, in pieces."""
-    digests = {n: hashlib.sha256(sections[n].raw.data).hexdigest() for n in SECTIONS}
+    digests = {n: _digest(sections[n]) for n in SECTIONS}
     header = _header({n: sections[n].shape for n in SECTIONS}, digests, abi)
     yield struct.pack("<Q", len(header)) + header
     for name in SECTIONS:
@@ -96,6 +96,10 @@ def dump(sections: dict[str, Section], abi: str) -> Iterator[bytes | memoryview]
         yield raw.data
         if name != list(SECTIONS)[-1]:
             yield bytes(-len(raw) % PAGE)
+
+
+def _digest(section: Section) -> str:
+    return section.digest or hashlib.sha256(section.raw.data).hexdigest()
 
 
 def load(fetch: Fetch, size: int, where: str) -> tuple[dict[str, Section], str]:

@@ -84,3 +84,13 @@ def test_text_and_back(build: Callable[[Subject], Compilation], subject: Subject
     binary = to_bytes(program)
     assert to_bytes(from_bytes(binary)) == binary
     assert to_bytes(assemble(disassemble(program))) == binary
+
+
+def test_constants_of_a_compiled_program_are_settled(
+    build: Callable[[Subject], Compilation],
+) -> None:
+    """Their digest is known for good, so they cannot be changed."""
+    program = build(SMALL).program
+    assert program.data_digest == hashlib.sha256(program.data.tobytes()).hexdigest()
+    with pytest.raises(ValueError, match="read-only"):
+        program.data[0, 0] = 1

@@ -18,6 +18,7 @@ from onnx_shape_inference import registry
 
 from compiler.frontend import import_model, import_raw
 from compiler.frontend.source import DataFile
+from compiler.graph import Array
 from compiler.reference import evaluate
 from tests.compiler.small_models import BOOL, check, feeds, model, node
 from tests.compiler.test_frontend import CASES, X, ints, text
@@ -177,7 +178,7 @@ def test_weights_are_not_read_by_an_import(tmp_path: Path, monkeypatch: pytest.M
     reads: list[int] = []
     read = DataFile.read
 
-    def noted(file: DataFile, offset: int, length: int) -> bytearray:
+    def noted(file: DataFile, offset: int, length: int) -> Array:
         reads.append(length)
         return read(file, offset, length)
 

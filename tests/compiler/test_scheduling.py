@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.scheduling.alus import Chain, Want
-from compiler.scheduling.memory import ALWAYS, Copy, Memory, Written, plane_words
+from compiler.scheduling.memory import ALWAYS, Copy, Memory, Written
 from compiler.scheduling.tables import EAST, MAX_CYCLES, WEST, Tables
 from compiler.scheduling.urgency import DEFER, Urgency
 from compiler.tiles import Buffer
@@ -306,15 +306,6 @@ def test_a_read_may_start_once_no_row_of_it_comes_too_early(
     if stride == 0:
         needed = needed[:1]
     assert copy.ready(0, row, count, stride, step) == max(needed, default=ALWAYS)
-
-
-def test_elements_become_byte_planes() -> None:
-    values = np.array([[0x0102, 0x0304], [0x0506, 0x0708]], np.uint16)
-    planes = plane_words(values, 4, uniform=False)
-    assert planes.shape == (2, 2, 4)
-    assert planes[0].tolist() == [[2, 4, 0, 0], [6, 8, 0, 0]]
-    assert planes[1].tolist() == [[1, 3, 0, 0], [5, 7, 0, 0]]
-    assert plane_words(values[:, :1], 4, uniform=True)[1].tolist() == [[1] * 4, [5] * 4]
 
 
 def test_what_is_wanted_late_waits_for_what_is_wanted_at_once() -> None:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from compiler.scheduling import Placement, Schedule, schedule
+from compiler.scheduling.constants import pack
 from compiler.scheduling.core import Core
 from compiler.scheduling.memory import Memory
 from compiler.scheduling.tables import Tables
@@ -37,7 +38,7 @@ from emulator.reference import ReferenceInterpreter
 from isa.errors import InternalError, LimitError
 from isa.instruction import DType
 from isa.machine import Fact, Machine, load_chip
-from isa.program import Piece, PortTensor, Program, pack_constants
+from isa.program import Piece, PortTensor, Program
 from isa.verify import verify
 
 TINY = load_chip("tiny")
@@ -92,7 +93,7 @@ def build(
     placement, plan = schedule(tiles, machine)
     given = tuple(_port(b, placement, whole=True) for b in inputs)
     made = tuple(_port(b, placement, whole=False) for b in outputs)
-    segments, data = pack_constants(placement.memory.constants, LANES)
+    segments, data = pack(placement.memory.constants, LANES)
     program = Program(machine, plan.bursts, segments, data, given, made)
     return Built(tiles, placement, plan, program)
 
