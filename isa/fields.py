@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 def field_range(field: Operand, machine: Machine) -> tuple[int, int]:
     """Smallest and largest value of a field on ``machine``."""
     low, high = field.limits
-    if field.kind in (Kind.UINT, Kind.INT):
+    if field.kind in (Kind.UINT, Kind.INT, Kind.BITS32):
         return low, high
     known = {
         Kind.FLAG: 1,

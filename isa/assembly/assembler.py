@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from isa.assembly.advice import form_of, nearest, queues_for
+from isa.assembly.advice import form_of, nearest
 from isa.assembly.author import Author
-from isa.assembly.bind import bound
 from isa.assembly.blocks import Blocks
 from isa.assembly.cycles import no_search_for_cycles
 from isa.assembly.directives import DirectiveError, Surroundings
@@ -23,140 +21,15 @@ from isa.assembly.expressions import ExpressionError
 from isa.assembly.kernels import Kernels
 from isa.assembly.lines import Directive, Dispatch, parse_fast, parse_line
 from isa.assembly.names import SAID, UNKNOWN, Meaning, Row, Scope
+from isa.assembly.planned import planned
 from isa.assembly.ports import Contract
+from isa.assembly.queues import RANGE, Queues, WordError
 from isa.assembly.render import WrittenError, all_canonical
 from isa.assembly.sources import Source, StopError
 from isa.assembly.symbols import symbols_entry
-from isa.assembly.syntax import BindError, number
 from isa.assembly.written import Canonical, take_apart
-from isa.instruction import REGISTRY
 from isa.machine import Machine
 from isa.program import BURST, Line, Program, burst_order
-
-RANGE: Final = 203
-QUEUE: Final = 204
-MISUSE: Final = 205
-LAST_CYCLE: Final = REGISTRY["nop"].operands[0].limits[1]
-_REPEAT: Final = {o.name: o.limits for o in REGISTRY["repeat"].operands}
-_LIMITS: Final = {
-    "cycle": (0, LAST_CYCLE),
-    "times": (1, _REPEAT["count"][1]),
-    "interval": _REPEAT["interval"],
-    "stride": _REPEAT["stride"],
-    "node": (0, (1 << 32) - 1),
-}
-
-
-class _WordError(Exception):
-    """A word of a line is wrong."""
-
-    def __init__(self, code: int, message: str, column: int = 0, hint: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.column, self.hint = code, message, column, hint
-
-
-def _number(text: str, field: str, d: Dispatch) -> int:
-    """The number of a cycle or suffix."""
-    low, high = _LIMITS[field]
-    try:
-        value = number(text)
-    except ValueError as error:
-        raise _WordError(RANGE, str(error), d.column(field)) from None
-    if not low <= value <= high:
-        what = "count" if field == "times" else field
-        message = f"{what} {value} is outside {low} .. {high}"
-        hint = f"the nearest is {min(max(value, low), high)}"
-        raise _WordError(RANGE, message, d.column(field), hint)
-    return value
-
-
-@dataclass
-class _Queues:
-    """Bursts so far, and for each queue the cycle after its last line."""
-
-    machine: Machine
-    rows: list[Row] = field(default_factory=list)
-    lines: list[Source] = field(default_factory=list)
-    free: dict[int, int] = field(default_factory=dict)
-    last: dict[int, int] = field(default_factory=dict)
-    numbers: dict[str, int] = field(default_factory=dict)
-    taken: dict[tuple[int, int], tuple[str, Source]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.numbers = {name: i for i, name in enumerate(self.machine.queue_names)}
-
-    def take(self, d: Dispatch, line: Source) -> Row | None:
-        """Add one dispatch line; gives its burst, or None for ``nop`` and ``repeat``. Raises ``_WordError``."""
-        queue = self.numbers.get(d.queue)
-        if queue is None:
-            message = f"{self.machine.name} has no queue {d.queue}"
-            hint = nearest(d.queue, self.numbers, queues_for(d.mnemonic, self.machine))
-            raise _WordError(QUEUE, message, d.column("queue"), hint)
-        cls = REGISTRY[d.mnemonic]
-        kind = self.machine.queue_kinds[queue]
-        role = (queue - self.machine.mxm_queue) % 3 if kind == "MXM" else -1
-        if cls.unit not in ("ICU", kind) or (cls.role >= 0 and cls.role != role):
-            wanted = f"{cls.unit} queue" + (f" of role {cls.role}" if cls.role >= 0 else "")
-            hint = queues_for(d.mnemonic, self.machine)
-            message = f"{d.mnemonic} belongs on a {wanted}"
-            raise _WordError(QUEUE, message, d.column("queue"), hint)
-        args = self._bind(d)
-        if cls.word_only:
-            self._control(d, queue, args)
-            return None
-        cycle = _number(d.cycle, "cycle", d) if d.cycle else self.free.get(queue, 0)
-        count = _number(d.times, "times", d) if d.times else 1
-        interval = _number(d.interval, "interval", d) if d.interval else 1
-        stride = _number(d.stride, "stride", d) if d.stride else 0
-        node = _number(d.node, "node", d) if d.node else 0
-        self._claim(queue, cycle, cls.port, line, d)
-        self.free[queue] = cycle + (count - 1) * interval + 1
-        self.last[queue] = len(self.rows)
-        self.lines.append(line)
-        row = (queue, cls.opcode, node, cycle, count, interval, stride, args)
-        self.rows.append(row)
-        return row
-
-    def _claim(self, queue: int, cycle: int, port: str, line: Source, d: Dispatch) -> None:
-        """One line a queue and cycle, or one read and one write."""
-        if cycle > LAST_CYCLE:
-            message = f"cycle {cycle} is above {LAST_CYCLE}"
-            raise _WordError(RANGE, message, d.column("queue"))
-        other, first = self.taken.setdefault((queue, cycle), (port, line))
-        if first is not line and {other, port} != {"read", "write"}:
-            message = f"{d.queue} already dispatches in cycle {cycle}: line {first.number}"
-            hint = "dispatch it in another cycle"
-            raise _WordError(MISUSE, message, d.column("cycle"), hint)
-
-    def _bind(self, d: Dispatch) -> tuple[int, ...]:
-        try:
-            return bound(d.mnemonic, d.positional, d.results, self.machine)
-        except BindError as error:
-            given = len(d.positional) + len(d.results)
-            column = d.column("positional", error.index) if error.index < given else 0
-            raise _WordError(RANGE, error.message, column) from None
-
-    def _control(self, d: Dispatch, queue: int, args: tuple[int, ...]) -> None:
-        """``nop`` and ``repeat``, which shape the queue's other lines."""
-        if any((d.cycle, d.times, d.interval, d.stride, d.node)):
-            message = f"{d.mnemonic} stands for itself: no cycle, no repetition, no node"
-            raise _WordError(MISUSE, message, hint=f"{d.queue}: {d.mnemonic} ... alone")
-        if d.mnemonic == "nop":
-            self.free[queue] = self.free.get(queue, 0) + args[0]
-            return
-        if queue not in self.last:
-            hint = (
-                "it repeats the line of its queue above it; or write x4 /1 +1 behind an instruction"
-            )
-            message = "nothing in this queue to repeat"
-            raise _WordError(MISUSE, message, d.column("queue"), hint)
-        index = self.last.pop(queue)
-        count, interval, stride = args[:3]
-        if count < 1:
-            raise _WordError(RANGE, "count 0", d.column("positional"))
-        row = self.rows[index]
-        self.rows[index] = (*row[:4], count, interval, stride, row[7])
-        self.free[queue] = row[3] + (count - 1) * interval + 1
 
 
 class Assembler:
@@ -167,7 +40,7 @@ class Assembler:
     ) -> None:
         self.where, self._chip = where, machine
         self.around = Surroundings(machine)
-        self.queues: _Queues | None = None
+        self.queues: Queues | None = None
         self.errors: dict[tuple[object, ...], AssemblyError] = {}
         self.author = Author(lambda: self.around.machine, given)
         self.noted = 0
@@ -192,6 +65,8 @@ class Assembler:
                 and self._quick(statement, source)
             ):
                 pass
+            elif (plan := planned(text)) is not None:
+                self.dispatcher().planned(*plan, source, scope)
             elif not self.author.statement(source, scope):
                 self._slow(source, scope)
         except WrittenError as error:
@@ -200,14 +75,14 @@ class Assembler:
         except DirectiveError as error:
             column = error.word.column if error.word else 0
             self.note(error.code, error.message, source, column, error.hint)
-        except _WordError as error:
+        except WordError as error:
             self.note(error.code, error.message, source, error.column, error.hint)
 
     def _quick(self, statement: Dispatch, source: Source) -> bool:
         """Take a dispatch without its columns; False where something is wrong with it."""
         try:
             self._queues().take(statement, source)
-        except _WordError:
+        except WordError:
             return False
         return True
 
@@ -242,11 +117,13 @@ class Assembler:
         queues.last.clear()
         return queues.rows, queues.lines
 
-    def _dispatch_quickly(self, statement: Dispatch, source: Source) -> Row | None:
+    def _dispatch_quickly(
+        self, statement: Dispatch, source: Source, args: tuple[int, ...] | None
+    ) -> Row | None:
         """Take a canonical dispatch, if it is right."""
         try:
-            return self._queues().take(statement, source)
-        except _WordError:
+            return self._queues().take(statement, source, args) or ()
+        except WordError:
             return None
 
     def _dispatch(self, line: Canonical, source: Source) -> Row | None:
@@ -257,13 +134,13 @@ class Assembler:
             return self._queues().take(statement, source)
         except AssemblyError as error:
             self.note(error.number, error.message, source, line.column(error.column), error.hint)
-        except _WordError as error:
+        except WordError as error:
             self.note(error.code, error.message, source, line.column(error.column), error.hint)
         return None
 
-    def _queues(self) -> _Queues:
+    def _queues(self) -> Queues:
         if self.queues is None:
-            self.queues = _Queues(self.around.machine)
+            self.queues = Queues(self.around.machine)
         return self.queues
 
     def note(
@@ -395,4 +272,7 @@ def assemble(
     """
     assembler = Assembler(machine, where, parameters or {})
     with no_search_for_cycles():
-        return assembler.run(text, folder)
+        try:
+            return assembler.run(text, folder)
+        finally:
+            vars(assembler).clear()  # Else the search walks all of it, once it is on again.

@@ -69,7 +69,7 @@ class Blocks:
             first = source.text.lstrip()[:1]
             if depth:
                 self._count(source)
-            if first in ("", ";") or (first == "@" and not kernel_call(source.text)):
+            if first in ("", ";") or (first != "." and not _calls(source.text)):
                 self.lines.line(source, scope)
                 at += 1
                 continue
@@ -300,6 +300,11 @@ class Blocks:
             way = " -> ".join([*names[files.index(path) :], name])
             hint = "take what both need into a third file"
             raise ExpressionError(f"{name!r} includes itself: {way}", code=FILE, hint=hint)
+
+
+def _calls(text: str) -> bool:
+    """Whether a line may be the call of a macro or a kernel: nothing else ends with a parenthesis."""
+    return ")" in text and code_of(text).rstrip().endswith(")")
 
 
 def _joined(root: Path | None, folder: Path | None, name: str) -> str:

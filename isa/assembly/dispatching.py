@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,6 +13,8 @@ from isa.assembly.bind import bound
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
 from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
+from isa.assembly.planned import SPREAD, TELLING, Plan, UnplannedError
+from isa.assembly.planned import Part as Planned
 from isa.assembly.render import (
     WrittenError,
     interpolated,
@@ -25,12 +27,10 @@ from isa.assembly.render import (
 from isa.assembly.sources import Source
 from isa.assembly.syntax import BindError, text_order
 from isa.assembly.tensors import WRONG, Tensor
-from isa.assembly.written import Canonical, Written, split
+from isa.assembly.written import Canonical, Written, split, take_apart
 from isa.instruction import BY_OPCODE, REGISTRY
 from isa.machine import Machine
 
-_SPREAD: Final = "stream"
-"""The operand that advances by a stream from one byte plane of a tensor to the next."""
 Take = Callable[[Canonical, Source], Row | None]
 
 
@@ -44,8 +44,6 @@ class _Part(NamedTuple):
     words: tuple[Sequence[Word], Sequence[Word], Sequence[Word]]
 
 
-_TELLING: Final = re.compile(r"arrives|reach|\{")
-"""In a time that depends on its own dispatch and on those above; ``{name}`` may stand for the text of one."""
 _PLACES: Final = {"x": 0, "/": 1, "+": 2, "-": 2, "!": 3}
 
 
@@ -71,11 +69,12 @@ class Dispatcher:
     """Turns authors' dispatches into canonical ones.
 
     ``take`` takes one and gives the burst, or None where it is wrong, having said so; ``quick`` does the same of one whose
-    words mean themselves, if it is right, and says nothing.
+    words mean themselves, if it is right, and says nothing; it may be told what its operands are bound to. Of ``nop`` and
+    ``repeat``, which are no bursts, ``quick`` gives an empty one.
     """
 
     machine: Machine
-    quick: Callable[[Dispatch, Source], Row | None]
+    quick: Callable[[Dispatch, Source, tuple[int, ...] | None], Row | None]
     take: Take
     taken: list[Row]
     labels: list[Label] = field(default_factory=list)
@@ -86,14 +85,64 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self.arrivals = Arrivals(self.machine)
 
-    def line(self, written: Written, source: Source, scope: Scope) -> None:
-        """Take one line. Raises ``WrittenError``."""
+    def planned(self, plan: Plan, digits: Sequence[str], source: Source, scope: Scope) -> None:
+        """Take one line as planned, and from the first part on that is not as planned as ``line`` does."""
+        names = Meaning(lambda: self.machine, scope, self.arrivals)
+        rows: list[Row] = []
+        with suppress(ExpressionError, WrittenError, UnplannedError):
+            time = None if plan.telling else plan.cycle(digits, names)
+            for part in plan.parts(digits, names):
+                row = self._planned(part, plan, digits, names, source, time)
+                if row is None:
+                    break
+                rows.append(row)
+            else:
+                if not rows[0]:
+                    return
+                if self._waiting is None:
+                    if plan.label is not None:
+                        self._name(Word(plan.label(digits), 0), scope, rows)
+                    return
+        written = take_apart(source.text)
+        assert written is not None
+        self.line(written, source, scope, rows)
+
+    def _planned(
+        self,
+        part: Planned,
+        plan: Plan,
+        digits: Sequence[str],
+        names: Meaning,
+        source: Source,
+        time: str | None,
+    ) -> Row | None:
+        """Take one part, at a time or (None) when the plan says; None where something is wrong with it."""
+        queue, positional, results, (times, interval, stride, node) = part
+        mnemonic, args = plan.mnemonic, None
+        if time is None:
+            self.catch_up()
+            subject = names.subject = self._subject(queue, mnemonic, positional, results)
+            if subject is None:
+                return None
+            time, args = plan.cycle(digits, names), subject.args
+            delayed = self._delayed(positional, subject, int(time), 0)
+            if delayed is not None:
+                positional, args = tuple(delayed), None
+        statement = Dispatch(
+            time, queue, mnemonic, positional, results, times, interval, stride, node
+        )
+        return self.quick(statement, source, args)
+
+    def line(
+        self, written: Written, source: Source, scope: Scope, taken: Sequence[Row] = ()
+    ) -> None:
+        """Take one line, of which some parts may be ``taken`` already. Raises ``WrittenError``."""
         if written.label.text and not written.mnemonic.text:
             self._waiting = (written.label, scope)
             return
-        rows: list[Row] = []
+        rows = [*taken]
         meaning = Meaning(lambda: self.machine, scope, self.arrivals)
-        for part in self._parts(written, meaning):
+        for part in self._parts(written, meaning)[len(rows) :]:
             row = self._one(part, written, meaning, source)
             if row is None:
                 return
@@ -179,7 +228,7 @@ class Dispatcher:
         for plane, (slice_, address) in enumerate(tensor.places):
             first = str(address + chunk * tensor.rows + row)
             moved = [
-                self._beside(text, word, plane) if name == _SPREAD else text
+                self._beside(text, word, plane) if name == SPREAD else text
                 for name, text, word in zip(order, positional, written.positional, strict=False)
             ]
             given = [first, *moved, *positional[len(order) :]]
@@ -228,7 +277,7 @@ class Dispatcher:
         if written.time.text:
             time, positional = self._time(part, written, names)
         plain = _plain(part, written.mnemonic.text, time, positional)
-        if plain is not None and (row := self.quick(plain, source)):
+        if plain is not None and (row := self.quick(plain, source, None)):
             return row
         line = Canonical()
         if time:
@@ -254,15 +303,16 @@ class Dispatcher:
         text, column = written.time.text, written.time.column
         if text.isdigit():
             return text, positional
-        if not _TELLING.search(text):
+        if not TELLING.search(text):
             return str(self._cycle(text, column, names)), positional
         self.catch_up()
-        subject = names.subject = self._subject(part, written.mnemonic.text)
+        operands = tuple(positional), tuple(part.results)
+        subject = names.subject = self._subject(part.queue, written.mnemonic.text, *operands)
         if subject is None and ("arrives" in text or "reach" in text):
             return "0", positional  # The dispatch itself is wrong, and the assembler says why.
         cycle = self._cycle(text, column, names)
         if subject is not None and subject.arrived:
-            positional = self._delayed(part, subject, cycle, written.time)
+            positional = self._delayed(positional, subject, cycle, column) or positional
         return str(cycle), positional
 
     def _cycle(self, text: str, column: int, names: Meaning) -> int:
@@ -281,33 +331,39 @@ class Dispatcher:
             self.arrivals.add(row[0], row[1], row[7], row[3])
         self._seen = len(self.taken)
 
-    def _subject(self, part: _Part, mnemonic: str) -> Subject | None:
-        queue = self.machine.queue_numbers.get(part.queue)
+    def _subject(
+        self, name: str, mnemonic: str, positional: tuple[str, ...], results: tuple[str, ...]
+    ) -> Subject | None:
+        queue = self.machine.queue_numbers.get(name)
         if queue is None or mnemonic not in REGISTRY:
             return None
         cls = REGISTRY[mnemonic]
         if cls.unit not in ("ICU", self.machine.queue_kinds[queue]):
             return None
         try:
-            args = bound(mnemonic, tuple(part.positional), tuple(part.results), self.machine)
+            args = bound(mnemonic, positional, results, self.machine)
         except BindError:
             return None
         return Subject(queue, cls.opcode, args)
 
-    def _delayed(self, part: _Part, subject: Subject, cycle: int, time: Word) -> list[str]:
-        """Operands with ``~n`` where they arrive ``n`` cycles before the dispatch."""
-        positional = [*part.positional]
+    def _delayed(
+        self, given: Sequence[str], subject: Subject, cycle: int, column: int
+    ) -> list[str] | None:
+        """Operands with ``~n`` where they arrive ``n`` cycles before the dispatch; None where all arrive with it."""
+        if all(arrived == cycle for _, arrived in subject.arrived):
+            return None
+        positional = [*given]
         order = [i for i, _ in text_order(BY_OPCODE[subject.opcode].mnemonic)]
         for place, arrived in subject.arrived:
             late = cycle - arrived
             if late and (place < 0 or not 0 <= late <= self.machine["vxm.max_delay"]):
                 side = "before" if late > 0 else "after"
-                what = part.positional[order.index(place)] if place >= 0 else "an operand"
+                what = given[order.index(place)] if place >= 0 else "an operand"
                 message = f"{what} arrives {abs(late)} cycles {side} this dispatch in cycle {cycle}"
                 hint = (
                     "let all operands arrive together: @reach(unit, t) on the lines that put them"
                 )
-                raise WrittenError(ExpressionError(message, code=TIME, hint=hint), time.column)
+                raise WrittenError(ExpressionError(message, code=TIME, hint=hint), column)
             if late:
                 positional[order.index(place)] += f"~{late}"
         return positional

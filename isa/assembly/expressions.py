@@ -86,7 +86,7 @@ def describe(value: Value) -> str:
 
 def as_number(value: Value) -> Any:
     """A value as a number, a label's being its cycle; None where it has none."""
-    if isinstance(value, int | float):
+    if type(value) is int or isinstance(value, int | float):
         return value
     return getattr(value, "cycle", None)
 

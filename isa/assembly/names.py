@@ -58,6 +58,8 @@ class Label:
     @property
     def cycle(self) -> int:
         """Of the first dispatch."""
+        if len(self.rows) == 1:
+            return int(self.rows[0][3])
         return min(int(r[3]) for r in self.rows)
 
     @property

@@ -63,7 +63,12 @@ def value_of(text: str, column: int, names: Names) -> Value:
 
 def whole(text: str, column: int, names: Names) -> int:
     """An expression's value, which must be an integer or a label; raises ``WrittenError``."""
-    value = as_number(found := value_of(text, column, names))
+    return whole_of(value_of(text, column, names), column)
+
+
+def whole_of(found: Value, column: int = 0) -> int:
+    """A value that must be an integer or a label as that; raises ``WrittenError``."""
+    value = as_number(found)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int):
@@ -82,13 +87,15 @@ def interpolated(word: Word, names: Names) -> str:
         if end == len(text):
             raise WrittenError(ExpressionError("'{' without '}'"), word.column + start)
         value = value_of(text[start + 1 : end], word.column + start + 1, names)
-        out += text[at:start] + _text_of(value, word.column + start, units=True)
+        out += text[at:start] + text_of(value, word.column + start, units=True)
         at = end + 1
     return out + text[at:]
 
 
-def _text_of(value: Value, column: int, units: bool = False) -> str:
-    """A value as an operand."""
+def text_of(value: Value, column: int = 0, units: bool = False) -> str:
+    """A value as an operand; raises ``WrittenError`` where it cannot be one."""
+    if type(value) is int:
+        return str(value)
     if isinstance(value, str | Stream | Alu) or (units and isinstance(value, Unit)):
         return str(value)
     if isinstance(value, Port):
@@ -103,7 +110,7 @@ def _text_of(value: Value, column: int, units: bool = False) -> str:
 
 
 @lru_cache(maxsize=1 << 14)
-def _is_expression(text: str) -> bool:
+def is_expression(text: str) -> bool:
     """Whether an operand that is not canonical is an expression as a whole: what ``operand`` would find in the end."""
     return (
         "{" not in text
@@ -118,8 +125,8 @@ def operand(word: Word, names: Names) -> str:
     """An operand or result in canonical form; one that is no expression stays as it is."""
     if is_canonical(word.text):
         return word.text
-    if _is_expression(word.text):
-        return _text_of(value_of(word.text, word.column, names), word.column)
+    if is_expression(word.text):
+        return text_of(value_of(word.text, word.column, names), word.column)
     text = interpolated(word, names)
     if text != word.text and is_canonical(text):
         return text
@@ -127,7 +134,8 @@ def operand(word: Word, names: Names) -> str:
         return text
     column = word.column
     if text.startswith("#"):
-        return f"#{_immediate(text[1:], column + 1, names)}" if text[1:] else text
+        value = text[1:] and immediate_of(value_of(text[1:], column + 1, names), column + 1)
+        return f"#{value}"
     if text.startswith("imm=") and len(text) > 4:
         return f"imm={whole(text[4:], column + 4, names):#x}"
     late = find(text, 0, "~")
@@ -136,11 +144,12 @@ def operand(word: Word, names: Names) -> str:
         return f"{operand(Word(text[:late], column), names)}~{delay}"
     if not _EXPRESSION.search(text):
         return text
-    return _text_of(value_of(text, column, names), column)
+    return text_of(value_of(text, column, names), column)
 
 
-def _immediate(text: str, column: int, names: Names) -> str:
-    value = as_number(found := value_of(text, column, names))
+def immediate_of(found: Value, column: int = 0) -> str:
+    """A value as what stands behind the ``#`` of an immediate; raises ``WrittenError`` where it has no number."""
+    value = as_number(found)
     if value is None:
         raise WrittenError(ExpressionError(f"{describe(found)} is no immediate"), column)
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -161,6 +170,11 @@ def suffix(word: Word, names: Names) -> str:
     value = whole(
         interpolated(Word(inner, word.column + 1 + (inner != rest)), names), word.column + 1, names
     )
+    return suffix_of(sign, value)
+
+
+def suffix_of(sign: str, value: int) -> str:
+    """A suffix's sign and value in canonical form."""
     return f"{-value if sign == '-' else value:+d}" if sign in ("+", "-") else f"{sign}{value}"
 
 

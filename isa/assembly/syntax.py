@@ -205,6 +205,8 @@ def _source_code(text: str, machine: Machine) -> int:
 def parse_value(operand: Operand, text: str, machine: Machine) -> int:
     """An operand's value from its text; raises ``ValueError``."""
     match operand.kind:
+        case Kind.UINT | Kind.INT:
+            return _number_of(operand, text, machine)
         case Kind.DTYPE:
             if text.upper() not in DType.__members__ or text != text.lower():
                 raise ValueError(f"{text!r} is not a type")
@@ -218,11 +220,14 @@ def parse_value(operand: Operand, text: str, machine: Machine) -> int:
         case Kind.SOURCE:
             return _source_code(text, machine)
         case Kind.BITS32:
-            value = number(text.removeprefix("imm="))
-        case _:
-            value = number(text)
-            if operand.kind is Kind.UINT and text[:1] in "+-":
-                raise ValueError(f"{operand.name} has no sign")
+            text = text.removeprefix("imm=")
+    return _number_of(operand, text, machine)
+
+
+def _number_of(operand: Operand, text: str, machine: Machine) -> int:
+    value = number(text)
+    if operand.kind is Kind.UINT and text[:1] in "+-":
+        raise ValueError(f"{operand.name} has no sign")
     low, high = field_range(operand, machine)
     if not low <= value <= high:
         raise ValueError(complaint(operand, value, machine))

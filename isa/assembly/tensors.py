@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +42,7 @@ class Tensor:
     def __str__(self) -> str:
         return self.name
 
-    @property
+    @cached_property
     def chunks(self) -> int:
         """Words that a row takes."""
         return max(1, -(-self.cols // self.lanes))

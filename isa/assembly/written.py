@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from itertools import accumulate
 from typing import Final, NamedTuple
 
 from isa.assembly.lines import Word
@@ -85,65 +84,14 @@ class Written(NamedTuple):
 
 
 NOTHING: Final = Word("", 0)
-_NUMBER: Final = re.compile(r"([0-9]+)")
-
-
-class _Shape(NamedTuple):
-    """Where the words are in lines that differ in their numbers."""
-
-    spans: list[tuple[int, int, int, int]]
-    """Of every word, for both of its ends, the characters before it that belong to no number, and the numbers; -1: absent."""
-    ends: tuple[int, int]
-    """How many words there are up to the last operand, and up to the last result."""
-
-
-@lru_cache(maxsize=1 << 12)
-def _shape(line: str) -> _Shape | None:
-    """That of a line in which every number is a ``0``."""
-    written = take_apart_slowly(line)
-    if written is None:
-        return None
-    words = [*written[:4], *written.positional, *written.results, *written.suffixes]
-    spans = []
-    for word in words:
-        if not word.column:
-            spans.append((-1, 0, -1, 0))
-            continue
-        start, end = word.column - 1, word.column - 1 + len(word.text)
-        numbers, numbers_at_end = line.count("0", 0, start), line.count("0", 0, end)
-        spans.append((start - numbers, numbers, end - numbers_at_end, numbers_at_end))
-    operands = 4 + len(written.positional)
-    return _Shape(spans, (operands, operands + len(written.results)))
 
 
 @lru_cache(maxsize=1 << 12)
 def take_apart(line: str) -> Written | None:
     """A line's parts, or None where it has not the form of a dispatch.
 
-    Where parts begin and end does not depend on which digits stand in a row, nor on how many: lines of one shape, which
-    differ in numbers and comments only, are taken apart once.
+    Where parts begin and end does not depend on which digits stand in a row, nor on how many (``isa.assembly.planned``).
     """
-    text = code_of(line)
-    between = _NUMBER.split(text)  # texts and numbers in turn
-    shape = _shape("0".join(between[::2]))
-    if shape is None:
-        return None
-    digits = [0, *accumulate(map(len, between[1::2]))]
-    words = []
-    for start, numbers, end, numbers_at_end in shape.spans:
-        if end < 0:
-            words.append(NOTHING)
-            continue
-        first = start + digits[numbers]
-        words.append(Word(text[first : end + digits[numbers_at_end]], first + 1))
-    last, second = shape.ends
-    label, time, queue, mnemonic = words[:4]
-    operands, results, suffixes = words[4:last], words[last:second], words[second:]
-    return Written(label, time, queue, mnemonic, operands, results, suffixes)
-
-
-def take_apart_slowly(line: str) -> Written | None:
-    """``take_apart``, mark by mark."""
     text = code_of(line)
     label, at = NOTHING, 0
     named = _LABEL.match(text)
