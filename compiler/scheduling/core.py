@@ -7,7 +7,7 @@ resources are free; reservations are journalled in the `Tables`, so that a trial
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -136,22 +136,24 @@ class Core:
     ) -> None:  # fmt: skip
         """Add a burst; ``latency`` is its cycles from the last dispatch to the end of its effect."""
         args = instr.args()
-        self._put((queue, cycle), instr.opcode, args, latency, count, step, stride, node)
+        self.put((queue, cycle), instr.opcode, args, latency, count, step, stride, node)
 
     def emit_read(self, copy: Copy, plane: int, rows: Rows, start: int, stream: int, cycle: int,
                   count: int, step: int, node: int) -> None:  # fmt: skip
         """A read burst of one byte plane."""
         address = copy.addresses[plane] + rows.row - start
         args, place = (address, stream), (copy.slices[plane], cycle)
-        self._put(place, Read.opcode, args, self.t_read, count, step, rows.stride, node)
+        self.put(place, Read.opcode, args, self.t_read, count, step, rows.stride, node)
 
-    def _put(self, place: tuple[int, int], opcode: int, args: tuple[int, ...], latency: int, count: int,
-             step: int, stride: int, node: int) -> None:  # fmt: skip
+    def put(self, place: tuple[int, int], opcode: int, args: tuple[int, ...], latency: int, count: int,
+            step: int, stride: int, node: int) -> None:  # fmt: skip
         """Add a burst at ``(queue, cycle)`` of an instruction given by its opcode and operand values."""
         if count == 1:
             step, stride = 1, 0
         self.bursts.put(*place, opcode, args, count, step, stride, node)
-        self.end = max(self.end, place[1] + (count - 1) * step + max(1, latency))
+        end = place[1] + (count - 1) * step + (latency or 1)
+        if end > self.end:
+            self.end = end
 
     def take_port(
         self, port: int, slice_: int, bank: int, cycle: int, count: int, step: int
@@ -218,7 +220,8 @@ class Core:
         slices, banks, addresses = (list(x) for x in zip(*chosen, strict=True))
         since = max(self.memory.taken_at[s, a] for s, _, a in chosen)
         copy = Copy(hemisphere, slices, banks, addresses, [[] for _ in chosen], since)
-        self.memory.pending[slices] += fragment.users * fragment.load
+        for s in slices:
+            self.memory.pending[s] += fragment.users * fragment.load
         fragment.copies.setdefault(hemisphere, []).append(copy)
         return copy
 
@@ -253,7 +256,7 @@ class Core:
 
     def _ranked(
         self, buffer: Buffer, slices: Ints, cycles: Ints, count: int, step: int
-    ) -> list[tuple[int, int]]:
+    ) -> Iterable[tuple[int, int]]:
         """``(slice, bank)`` that a burst can be written to, best first.
 
         Counted in cycles: accesses already placed in the time to come, reads still to be placed, and what it costs that
@@ -271,7 +274,9 @@ class Core:
             axis=1, dtype=np.uint8
         )
         used: Ints = reads.astype(np.int64) + writes
-        cost = 4 * used + (self.memory.pending[base : base + self.per] * PENDING).astype(np.int64)
+        cost = 4 * used + (np.array(self.memory.pending[base : base + self.per]) * PENDING).astype(
+            np.int64
+        )
         bank = self.memory.generation.get(id(buffer), CONSTANT_BANK) % 2
         if self.per > SMALL_CHIP:
             cost += self.role_cost[buffer.operand][base : base + self.per]
@@ -288,10 +293,8 @@ class Core:
             places.append(found)
         order = np.argsort(np.concatenate(costs), kind="stable")
         own, every = len(places[0]), np.concatenate(places)
-        return [
-            (s, bank if i < own else 1 - bank)
-            for s, i in zip(every[order].tolist(), order.tolist(), strict=True)
-        ]
+        ranked = zip(every[order].tolist(), order.tolist(), strict=True)
+        return ((s, bank if i < own else 1 - bank) for s, i in ranked)
 
     def middle(self, slices: Ints) -> Ints:
         """Those of ``slices`` that are the weights' own."""
@@ -320,7 +323,7 @@ class Core:
         return [(slices[role == i], bank) for i in range(len(ROLE_COST)) for bank in banks]
 
     def _allocate(
-        self, places: list[tuple[int, int]], rows: int, cycles: Ints, planes: int
+        self, places: Iterable[tuple[int, int]], rows: int, cycles: Ints, planes: int
     ) -> list[tuple[int, int, int]] | None:
         found: list[tuple[int, int, int]] = []
         mark, taken = len(self.memory.journal), set[int]()
@@ -349,15 +352,17 @@ class Core:
             offset = 0 if planes is not None else p
             number = stream.number(self.machine) + offset
             args, place = (address, number), (s, cycle)
-            self._put(place, Write.opcode, args, self.t_write, count, step, rows.stride, node)
+            self.put(place, Write.opcode, args, self.t_write, count, step, rows.stride, node)
             copy.written[p].append(Written(rows.row, count, cycle + self.t_write, step))
 
     def used(self, fragment: Fragment, last: int) -> None:
         """One user has been placed, its last read in cycle ``last``; a dead fragment's words are given back."""
         fragment.users -= 1
         if not fragment.buffer.preloaded:
-            for copy in fragment.all_copies():
-                self.memory.pending[copy.slices] -= fragment.load
+            pending, load = self.memory.pending, fragment.load
+            for copies in fragment.copies.values():
+                for s in [s for copy in copies for s in copy.slices]:
+                    pending[s] -= load
         fragment.last_read = max(fragment.last_read, last)
         if fragment.users == 0 and not fragment.buffer.preloaded:
             self.memory.release(fragment)

@@ -69,6 +69,7 @@ class Feeder:
         self.core = core
         self.m, self.t = core.machine, core.tables
         self.ways: dict[tuple[int, ...], Way] = {}
+        self.listed: dict[tuple[int, int, int], tuple[Rows, list[Way]]] = {}
 
     def fragment(self, rows: Rows) -> Fragment:
         return self.core.memory.fragment(rows.buffer, rows.chunk, rows.row)
@@ -89,8 +90,14 @@ class Feeder:
 
     def all_ways(self, rows: Rows, hemisphere: int, step: int) -> list[Way]:
         """From every copy, those of the own side first."""
-        copies = sorted(self.fragment(rows).all_copies(), key=lambda c: c.hemisphere != hemisphere)
-        return [self.way(rows, copy, hemisphere, step) for copy in copies]
+        fragment, key = self.fragment(rows), (id(rows), hemisphere, step)
+        known = self.listed.get(key)
+        if known is not None and len(known[1]) == sum(map(len, fragment.copies.values())):
+            return known[1]
+        copies = sorted(fragment.all_copies(), key=lambda c: c.hemisphere != hemisphere)
+        ways = [self.way(rows, copy, hemisphere, step) for copy in copies]
+        self.listed[key] = rows, ways
+        return ways
 
     def ready(self, rows: Rows, hemisphere: int, step: int) -> int:
         """Earliest arrival of a burst of rows at the MXM, ports aside."""
@@ -148,8 +155,7 @@ class Feeder:
         move, index = self.find(reading, pair, cycle, count, step)
         if not move:
             direction, diagonal = self.diagonal(h, cycle)
-            for row, offset in reading.spans:
-                t.take(row, cycle + offset, count, step)
+            t.take_all(reading.spans, cycle, count, step)
             width, halves = reading.width, reading.halves(h)
             t.take_stream(direction, halves, index, width, diagonal, count, step)
         return move, index

@@ -80,11 +80,12 @@ class TilePlace:
     banks: list[int]
     addresses: list[int]
     steps: int
+    spans: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # by the pair that loads
 
     def part(self, first: int, last: int) -> TilePlace:
         """Some of its steps."""
         addresses = [address + first for address in self.addresses]
-        return TilePlace(self.slices, self.banks, addresses, last - first)
+        return TilePlace(self.slices, self.banks, addresses, last - first, self.spans)
 
 
 @dataclass
@@ -108,7 +109,7 @@ class Memory:
         slices, banks = 2 * self.machine.slices, self.machine["mem.banks"]
         self.low = np.zeros((slices, banks), np.int64)
         self.high = np.full((slices, banks), self.machine["mem.words"], np.int64)
-        self.pending = np.zeros(slices, np.int64)  # cycles of reads yet to be placed, by slice
+        self.pending = [0] * slices  # cycles of reads yet to be placed, by slice
         self.dead: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
 
     def room(self, bank: int) -> npt.NDArray[np.int64]:
@@ -199,11 +200,12 @@ class Memory:
         ok = np.ones(2 * self.machine.slices, np.bool_)
         partners = self.together.get(id(fragment), ())
         names = {id(p) for p in partners}
-        ok[[s for f, s in self.picked if f in names]] = False
+        taken = [s for f, s in self.picked if f in names]
         for partner in partners:
             for copies in partner.copies.values():
                 for copy in copies:
-                    ok[copy.slices] = False
+                    taken += copy.slices
+        ok[taken] = False
         return ok
 
     @property

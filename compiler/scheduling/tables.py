@@ -106,6 +106,16 @@ class Tables:
         )
         self.journal.append((row, start, count, step, 0))
 
+    def take_all(self, spans: Sequence[tuple[int, int]], start: int, count: int, step: int) -> None:
+        """Reserve every span ``(row, start + offset)``."""
+        self.reach(start + max(offset for _, offset in spans) + count * step)
+        cells, width, journal = self.cells, self.width, self.journal
+        taken, length = ONES[:count] if count <= len(ONES) else b"\1" * count, count * step
+        for row, offset in spans:
+            first = row * width + start + offset
+            cells[first : first + length : step] = taken
+            journal.append((row, start + offset, count, step, 0))
+
     def undo(self, mark: int = 0) -> None:
         """Give back all reservations since the journal was ``mark`` long."""
         for row, start, count, step, bits in self.journal[mark:]:
@@ -140,7 +150,7 @@ class Tables:
         strides = (apart * self.width + slope, step)
         at = first * self.width + start
         busy = np.ndarray((rows, count), np.uint8, self.cells, at, strides)
-        free: npt.NDArray[np.bool_] = np.logical_not(busy.any(axis=1))
+        free: npt.NDArray[np.bool_] = np.logical_not(np.logical_or.reduce(busy, axis=1))
         return free
 
     def diagonal(self, direction: int, cycle: int, position: int) -> int:
@@ -161,15 +171,14 @@ class Tables:
         return free
 
     def pick(
-        self, rows: Iterable[int], groups: Iterable[int], column: int, count: int, step: int
+        self, rows: Sequence[int], groups: Iterable[int], column: int, count: int, step: int
     ) -> int:
-        """The first group of bits that is free in all ``rows`` from ``column`` on; 0 if none is."""
+        """The first group of bits that is free in all ``rows`` (neighbours) from ``column`` on; 0 if none is."""
         if column < 0:
             return 0
         self.reach(column + count * step)
-        busy, end = 0, column + count * step
-        for row in rows:
-            busy |= int(np.bitwise_or.reduce(self.bit_rows[row][column:end:step]))
+        every = self.bits[rows[0] : rows[-1] + 1, column : column + count * step : step]
+        busy = int(np.bitwise_or.reduce(every, axis=None))
         for group in groups:
             if not busy & group:
                 return group

@@ -230,8 +230,7 @@ class VectorPlacer:
         index = t.pick_stream(direction, halves, diagonal, count, step, a.planes)
         if index is None:
             return t.wait_stream(direction, halves, diagonal, count, step, a.planes)
-        for row, offset in w.spans:
-            t.take(row, start + offset, count, step)
+        t.take_all(w.spans, start, count, step)
         t.take_stream(direction, halves, index, a.planes, diagonal, count, step)
         a.copy, a.stream = copy, Stream(direction, index)
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.scheduling.memory import Copy, Fragment
+from compiler.scheduling.memory import Copy, Fragment, TilePlace
 from compiler.scheduling.tables import Ints, Tables
 from compiler.tiles import Rows
 
@@ -46,7 +46,9 @@ def writing(tables: Tables, fragment: Fragment, offsets: Ints) -> list[Way]:
     return found
 
 
-def spans(tables: Tables, port: int, copy: Copy, offsets: Sequence[int]) -> list[tuple[int, int]]:
+def spans(
+    tables: Tables, port: int, copy: Copy | TilePlace, offsets: Sequence[int]
+) -> list[tuple[int, int]]:
     """Ports (``port``: the first row of their kind) and banks of a copy, a cycle offset a byte plane."""
     found = []
     for s, b, offset in zip(copy.slices, copy.banks, offsets, strict=True):

@@ -10,9 +10,11 @@ import numpy as np
 from compiler.scheduling.constants import Stored, tile_words
 from compiler.scheduling.core import CONSTANT_BANK, Ints, Stream
 from compiler.scheduling.feed import Feeder, Pair
-from compiler.scheduling.memory import Copy, TilePlace
-from compiler.tiles import MatrixJob, Rows, Weights, WeightTile
+from compiler.scheduling.memory import TilePlace
+from compiler.scheduling.ways import spans
+from compiler.tiles import MatrixJob, Weights, WeightTile
 from isa.instruction import DType
+from isa.ops.mem import Read
 from isa.ops.mxm import LoadWeights
 
 AT_ONCE = 32
@@ -184,11 +186,12 @@ class TileLoader:
             cycle += t.wait_stream(direction, halves, diagonal, steps, 1, width)
 
     def _spans(self, place: TilePlace, pair: Pair) -> list[tuple[int, int]]:
-        t, distance, found = self.t, self.core.distance[pair.hemisphere], []
-        for s, b in zip(place.slices, place.banks, strict=True):
-            offset = -self.core.t_read - distance[s]
-            found += [(t.read + s, offset), (t.bank + s * t.banks + b, offset)]
-        return found
+        known = place.spans.get(pair.hemisphere)
+        if known is None:
+            distance = self.core.distance[pair.hemisphere]
+            offsets = [-self.core.t_read - distance[s] for s in place.slices]
+            known = place.spans[pair.hemisphere] = spans(self.t, self.t.read, place, offsets)
+        return known
 
     def _sides(self, place: TilePlace, pair: Pair) -> tuple[int, ...]:
         """The halves that the streams of a place cross."""
@@ -202,19 +205,18 @@ class TileLoader:
         direction, diagonal = self.feeder.diagonal(pair.hemisphere, piece.cycle)
         index = self.t.pick_stream(direction, halves, diagonal, steps, 1, width)
         assert index is not None
-        for row, offset in self._spans(piece.place, pair):
-            self.t.take(row, piece.cycle + offset, steps, 1)
+        self.t.take_all(self._spans(piece.place, pair), piece.cycle, steps, 1)
         self.t.take_stream(direction, halves, index, width, diagonal, steps, 1)
         return Stream(direction, index).number(self.m)
 
     def _emit_tile(self, job: MatrixJob, piece: Piece, base: int, pair: Pair) -> None:
         core, h, place = self.core, pair.hemisphere, piece.place
         core.commit()
-        for i, s in enumerate(place.slices):
-            copy = Copy(h, [s], [place.banks[i]], [place.addresses[i]], [[]])
-            rows = Rows(None, 0, 0, place.steps)  # type: ignore[arg-type]
-            issue = piece.cycle - core.t_read - self.feeder.travel(s, h)
-            core.emit_read(copy, 0, rows, 0, base + i, issue, place.steps, 1, job.node)
+        for i, (s, address) in enumerate(zip(place.slices, place.addresses, strict=True)):
+            where = (s, piece.cycle - core.t_read - self.feeder.travel(s, h))
+            core.put(
+                where, Read.opcode, (address, base + i), core.t_read, place.steps, 1, 1, job.node
+            )
         groups = len(place.slices) // DType.F16.planes
         instr = LoadWeights(int(DType.F16), base, groups, piece.column, 1)
         queue = self.feeder.queue(pair, 0, 0)
