@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 
 from isa.assembly.syntax import text_order
@@ -69,12 +68,7 @@ def instruction_form(mnemonic: str) -> str:
     return f"{mnemonic} {parts}".rstrip() + (" [-> E4, W4]" if results else "")
 
 
-def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """``did you mean ...?`` for the nearest known spelling; ``otherwise`` where there is none."""
-    close = get_close_matches(name, list(known), 1)
-    return f"did you mean {close[0]}?" if close else otherwise
-
-
+@lru_cache(maxsize=1 << 10)
 def queues_for(mnemonic: str, machine: Machine) -> str:
     """The queues that dispatch an instruction."""
     cls = REGISTRY[mnemonic]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isa.assembly.advice import form_of, nearest
+from isa.assembly.advice import form_of
 from isa.assembly.author import Author
 from isa.assembly.blocks import Blocks
 from isa.assembly.cycles import no_search_for_cycles
@@ -26,6 +26,7 @@ from isa.assembly.ports import Contract
 from isa.assembly.queues import RANGE, Queues, WordError
 from isa.assembly.render import WrittenError, all_canonical
 from isa.assembly.sources import Source, StopError
+from isa.assembly.spelling import limited, nearest
 from isa.assembly.symbols import symbols_entry
 from isa.assembly.written import Canonical, take_apart
 from isa.machine import Machine
@@ -193,9 +194,10 @@ class Assembler:
         """Take a whole text; see ``assemble``."""
         root = None if folder is None else Path(folder)
         lines = [Source(t, n, self.where, root) for n, t in enumerate(text.split("\n"), 1)]
-        if self._take(lines, root).uncalled():
-            self._prove_uncalled(lines, root)
-        return self.program(lines[-1])
+        with limited():
+            if self._take(lines, root).uncalled():
+                self._prove_uncalled(lines, root)
+            return self.program(lines[-1])
 
     def _take(self, lines: list[Source], root: Path | None) -> Kernels:
         blocks = Blocks(self, root)

@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from isa.assembly.advice import FORMS, nearest
+from isa.assembly.advice import FORMS
 from isa.assembly.lines import Directive, Word
+from isa.assembly.spelling import nearest
 from isa.assembly.syntax import number
 from isa.errors import InputError
 from isa.instruction import DType

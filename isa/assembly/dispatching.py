@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from isa.arrival import Arrivals
-from isa.assembly.advice import nearest
 from isa.assembly.bind import bound
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
 from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word
@@ -25,6 +24,7 @@ from isa.assembly.render import (
     whole,
 )
 from isa.assembly.sources import Source
+from isa.assembly.spelling import nearest
 from isa.assembly.syntax import BindError, text_order
 from isa.assembly.tensors import WRONG, Tensor
 from isa.assembly.written import Canonical, Written, split, take_apart
@@ -181,10 +181,13 @@ class Dispatcher:
             )
             raise WrittenError(error, written.queue.column)
         elif text not in self.machine.queue_numbers and (bracket or text.islower()):
-            known = [
-                *(n for n in names.scope.all() if isinstance(names.scope.find(n), Tensor | Unit))
-            ]
-            raise WrittenError(unknown("queue or tensor", name, known), written.queue.column)
+            scope = names.scope
+            error = unknown(
+                "queue or tensor",
+                name,
+                lambda: [n for n in scope.all() if isinstance(scope.find(n), Tensor | Unit)],
+            )
+            raise WrittenError(error, written.queue.column)
         words = written.positional, written.results, written.suffixes
         return [_Part(text, positional, results, suffixes, words)]
 

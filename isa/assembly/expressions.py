@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
+from isa.assembly.spelling import Hint, HintedError
+
 WRONG: Final = 208
 MOST: Final = 1 << 63
 DEEPEST: Final = 40
@@ -32,12 +34,12 @@ _TOKEN: Final = re.compile(
 _NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
-class ExpressionError(Exception):
+class ExpressionError(HintedError):
     """What is wrong, at ``offset`` of the expression's text."""
 
-    def __init__(self, message: str, offset: int = 0, hint: str = "", code: int = WRONG) -> None:
-        super().__init__(message)
-        self.message, self.offset, self.hint, self.code = message, offset, hint, code
+    def __init__(self, message: str, offset: int = 0, hint: Hint = "", code: int = WRONG) -> None:
+        super().__init__(message, hint)
+        self.offset, self.code = offset, code
 
 
 class Stream(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isa.assembly.errors import AssemblyError
+from isa.assembly.spelling import nearest
 from isa.assembly.syntax import GRAMMAR
 from isa.instruction import REGISTRY, DType
 
@@ -144,8 +144,7 @@ def _check_words(line: str, number: int, where: str) -> None:
     ):
         named = pattern.match(line)
         if named and named[1] not in known:
-            close = get_close_matches(named[1], known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"{what}s: {', '.join(known)}"
+            hint = nearest(named[1], known, f"{what}s: {', '.join(known)}")
             message, column = f"no {what} {named[1]!r}", named.start(1) + 1
             raise AssemblyError(
                 NO_INSTRUCTION,

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from isa.arrival import ArrivalError, Arrivals, effects, latency
@@ -19,6 +18,7 @@ from isa.assembly.expressions import (
     describe,
 )
 from isa.assembly.ports import Broken, Contract, Port
+from isa.assembly.spelling import Known, nearest
 from isa.assembly.tensors import Tensor
 from isa.instruction import DType
 from isa.machine import Machine
@@ -122,18 +122,18 @@ class Scope:
                 scope.own[name] = value
                 return
             scope = scope.parent
-        raise unknown("name", name, self.all(), f".let {name} = ... defines it")
+        raise unknown("name", name, self.all, f".let {name} = ... defines it")
 
     def all(self) -> list[str]:
         """Every name that can be seen."""
         return [*self.own, *(self.parent.all() if self.parent else [])]
 
 
-def unknown(what: str, name: str, known: Sequence[str], otherwise: str = "") -> ExpressionError:
+def unknown(what: str, name: str, known: Known, otherwise: str = "") -> ExpressionError:
     """The error for a name that nobody has defined, with the nearest that somebody has."""
-    close = get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]}?" if close else otherwise
-    return ExpressionError(f"no {what} {name!r}", code=UNKNOWN, hint=hint)
+    return ExpressionError(
+        f"no {what} {name!r}", code=UNKNOWN, hint=lambda: nearest(name, known, otherwise)
+    )
 
 
 @dataclass
@@ -227,8 +227,13 @@ class Meaning:
         fields = [fact for fact, _ in self.machine.facts]
         if dot and any(fact.startswith(f"{base}.") for fact in fields):
             return unknown("chip field", name, fields, "tspc info --chip NAME lists them")
-        known = [*self.scope.all(), *FUNCTIONS, *_WORDS, *self.machine.queue_names]
-        return unknown("name", base, known, f".let {base} = ... defines one")
+        scope, machine = self.scope, self.machine
+        return unknown(
+            "name",
+            base,
+            lambda: [*scope.all(), *FUNCTIONS, *_WORDS, *machine.queue_names],
+            f".let {base} = ... defines one",
+        )
 
     def _unit(self, name: str) -> Unit | None:
         m = self.machine

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from isa.assembly.advice import nearest, queues_for
+from isa.assembly.advice import queues_for
 from isa.assembly.bind import bound
 from isa.assembly.lines import Dispatch
 from isa.assembly.names import Row
 from isa.assembly.sources import Source
+from isa.assembly.spelling import Hint, HintedError, nearest
 from isa.assembly.syntax import BindError, number
 from isa.instruction import REGISTRY
 from isa.machine import Machine
@@ -28,12 +29,12 @@ _LIMITS: Final = {
 }
 
 
-class WordError(Exception):
+class WordError(HintedError):
     """A word of a line is wrong."""
 
-    def __init__(self, code: int, message: str, column: int = 0, hint: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.column, self.hint = code, message, column, hint
+    def __init__(self, code: int, message: str, column: int = 0, hint: Hint = "") -> None:
+        super().__init__(message, hint)
+        self.code, self.column = code, column
 
 
 def _number(text: str, field: str, d: Dispatch) -> int:
@@ -74,8 +75,7 @@ class Queues:
         queue = self.numbers.get(d.queue)
         if queue is None:
             message = f"{self.machine.name} has no queue {d.queue}"
-            hint = nearest(d.queue, self.numbers, queues_for(d.mnemonic, self.machine))
-            raise WordError(QUEUE, message, d.column("queue"), hint)
+            raise WordError(QUEUE, message, d.column("queue"), lambda: self._spelling(d))
         cls = REGISTRY[d.mnemonic]
         kind = self.machine.queue_kinds[queue]
         role = (queue - self.machine.mxm_queue) % 3 if kind == "MXM" else -1
@@ -101,6 +101,9 @@ class Queues:
         row = (queue, cls.opcode, node, cycle, count, interval, stride, args)
         self.rows.append(row)
         return row
+
+    def _spelling(self, d: Dispatch) -> str:
+        return nearest(d.queue, self.numbers, queues_for(d.mnemonic, self.machine))
 
     def _claim(self, queue: int, cycle: int, port: str, line: Source, d: Dispatch) -> None:
         """One line a queue and cycle, or one read and one write."""

@@ -40,6 +40,7 @@ class WrittenError(Exception):
     def __init__(self, error: ExpressionError, column: int) -> None:
         super().__init__(error.message)
         self.error, self.column = error, column
+        self.hint = error.hint  # Sought now: by the time that it is said, more may be known.
 
 
 @lru_cache(maxsize=1 << 14)
