@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runtime.cli.collection import collection_put_off
 from runtime.cli.failures import Reported, print_error
 from runtime.cli.options import (
     chip_option,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @threads_option
 @emulator_option
 @json_option
+@collection_put_off()
 def command(
     file: Path,
     inputs: tuple[str, ...],

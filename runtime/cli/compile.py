@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isa.errors import InternalError
+from runtime.cli.collection import collection_put_off
 from runtime.cli.options import (
     chip_option,
     dim_option,
@@ -66,6 +67,7 @@ STAGES = ("graph", "tiles", "placement", "schedule", "asm")
     help="Take an unchanged model's program from the last time. --timing and --dump compile anew.",
 )
 @json_option
+@collection_put_off()
 def command(
     file: Path,
     output: Path | None,
