@@ -99,6 +99,8 @@ def _counts(shape: Shape, chain: tuple[Step, ...]) -> Shape | None:
     """
     positions = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
     for op, source, attrs, packed in chain:
+        if op == "Reshape":
+            continue  # It keeps the order of the elements.
         elements = np.arange(int(np.prod(source)), dtype=np.int64).reshape(source)
         operands = [elements, _unpack(packed)] if op.startswith("Take") else [elements]
         positions = execute(op, dict(attrs), operands).ravel()[positions]

@@ -189,10 +189,13 @@ class Context:
             if targets[-1][1].operand
             else range(-(-width // self.lanes))
         )
+        found: dict[int, list[tuple[int, int]]] = {}  # by how many targets have the chunk
         for chunk in chunks if chunks is not None else order:
             to = chunk - less
             here = [(e, b) for e, b in targets if to < b.chunks(self.lanes)]
-            for start, count in self.runs_of(here):
+            if len(here) not in found:
+                found[len(here)] = self.runs_of(here)
+            for start, count in found[len(here)]:
                 chain = Chain(chunk, start, count)
                 outputs = [Output(chain.result(e), Rows(b, to, start, count)) for e, b in here]
                 steps, inputs = tuple(chain.steps), tuple(chain.inputs)
