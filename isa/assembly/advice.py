@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from isa.assembly.syntax import text_order
-from isa.assembly.written import code_of, take_apart
+from isa.assembly.written import code_of, find, take_apart
 from isa.instruction import REGISTRY, Kind
 from isa.machine import Machine
 
@@ -40,10 +40,23 @@ FORMS: Final = {
 """An example of each directive."""
 _DIRECTIVE: Final = re.compile(r"\s*\.([a-z]\w*)")
 _DATA: Final = ("i8", "i16", "i32", "f16", "f32")
+_COMMENT: Final = re.compile(r"\s*(//|#)")
+_BARE: Final = re.compile(r"\s*([A-Za-z_]\w*)(?=\s+[^\s:]|\s*$)")
+_ASSIGNED: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*:?=(?!=)")
+_TIMED: Final = re.compile(r"\s*(?:[A-Za-z_]\w*\s*:\s*)?@")
+_CALLED: Final = re.compile(r"[A-Za-z_]\w*\s*\(")
+_SIGNS: Final = ("+", "-", "*", "/", "%")
 
 
 def form_of(text: str) -> str:
     """The form of the directive, instruction or dispatch that a line tries to be."""
+    comment, assigned, bare = _COMMENT.match(text), _ASSIGNED.match(text), _BARE.match(text)
+    if comment:
+        return f"a comment begins with ;, not with {comment[1]}"
+    if assigned:
+        return f".let {assigned[1]} = ... names a value"
+    if bare and bare[1] in (*FORMS, "end", "else"):
+        return f"a directive begins with a dot: {FORMS.get(bare[1], f'.{bare[1]}')}"
     directive = _DIRECTIVE.match(text)
     if directive:
         name = directive[1]
@@ -52,6 +65,30 @@ def form_of(text: str) -> str:
     if written is not None and written.mnemonic.text in REGISTRY:
         return f"form: {instruction_form(written.mnemonic.text)}"
     return f"form: {DISPATCH}" if code_of(text).strip() else ""
+
+
+def misplaced(text: str) -> tuple[int, str, str] | None:
+    """Column, message and hint for a line that has a time that the grammar does not know, and behind it not a queue, its colon and
+    an instruction; None for any other."""
+    code = code_of(text).rstrip()
+    timed = _TIMED.match(code)
+    if not timed:
+        return None
+    end = find(code, timed.end(), " \t")
+    time, behind = code[timed.end() : end], code[end:].lstrip()
+    at = len(code) - len(behind) + 1
+    if time.endswith(_SIGNS) or behind.startswith(_SIGNS):
+        return at, "a time ends at whitespace", "leave the spaces out, or put it in parentheses"
+    call = _CALLED.match(behind)
+    if call and (close := find(code, at - 1 + call.end(), ")")) < len(code):
+        return close + 2, f"unexpected {code[close + 1 :].strip()!r} behind a call", "@t name(1, 2)"
+    word = behind.split(maxsplit=1)[0] if behind else ""
+    if not time or time.isdigit():
+        return None
+    if ":" in word:
+        return at + word.index(":") + 1, "expected an instruction", f"form: {DISPATCH}"
+    missing = f"expected ':' behind {word!r}" if word else "expected a queue behind the time"
+    return at + len(word), missing, f"form: {DISPATCH}"
 
 
 def instruction_form(mnemonic: str) -> str:
@@ -68,14 +105,19 @@ def instruction_form(mnemonic: str) -> str:
     return f"{mnemonic} {parts}".rstrip() + (" [-> E4, W4]" if results else "")
 
 
-@lru_cache(maxsize=1 << 10)
-def queues_for(mnemonic: str, machine: Machine) -> str:
-    """The queues that dispatch an instruction."""
+def queues_of(mnemonic: str, machine: Machine) -> list[str]:
+    """The queues that dispatch an instruction; none for one that every queue dispatches."""
     cls = REGISTRY[mnemonic]
-    fit = [
+    return [
         name
         for i, (name, kind) in enumerate(zip(machine.queue_names, machine.queue_kinds, strict=True))
         if kind == cls.unit and (cls.role < 0 or (i - machine.mxm_queue) % 3 == cls.role)
     ]
+
+
+@lru_cache(maxsize=1 << 10)
+def queues_for(mnemonic: str, machine: Machine) -> str:
+    """The same in words."""
+    fit = queues_of(mnemonic, machine)
     shown = fit if len(fit) < 5 else [fit[0], "..", fit[-1]]
     return f"its queues: {' '.join(shown) if len(fit) > 4 else ', '.join(shown)}"

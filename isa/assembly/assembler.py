@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isa.assembly.advice import form_of
+from isa.assembly.advice import form_of, misplaced
 from isa.assembly.author import Author
 from isa.assembly.blocks import Blocks
 from isa.assembly.cycles import no_search_for_cycles
@@ -19,7 +19,7 @@ from isa.assembly.dispatching import Dispatcher
 from isa.assembly.errors import AssemblyError, AssemblyErrors
 from isa.assembly.expressions import ExpressionError
 from isa.assembly.kernels import Kernels
-from isa.assembly.lines import Directive, Dispatch, parse_fast, parse_line
+from isa.assembly.lines import SYNTAX, Directive, Dispatch, parse_fast, parse_line
 from isa.assembly.names import SAID, UNKNOWN, Meaning, Row, Scope
 from isa.assembly.planned import planned
 from isa.assembly.ports import Contract
@@ -96,7 +96,9 @@ class Assembler:
         try:
             statement = parse_line(source.text, source.number, source.where)
         except AssemblyError as error:
-            self.note(error.number, error.message, source, error.column, error.hint)
+            found = misplaced(source.text) if error.number == SYNTAX else None
+            column, message, hint = found or (error.column, error.message, error.hint)
+            self.note(error.number, message, source, column, hint)
             return
         if isinstance(statement, Directive):
             self.around.take(statement)

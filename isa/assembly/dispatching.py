@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from isa.arrival import Arrivals
+from isa.assembly.advice import instruction_form
 from isa.assembly.bind import bound
 from isa.assembly.expressions import ExpressionError, Stream, Unit, Value, describe
-from isa.assembly.lines import NO_INSTRUCTION, Dispatch, Word
+from isa.assembly.lines import NO_INSTRUCTION, SYNTAX, Dispatch, Word
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
 from isa.assembly.planned import SPREAD, TELLING, Plan, UnplannedError
 from isa.assembly.planned import Part as Planned
@@ -44,6 +46,8 @@ class _Part(NamedTuple):
     words: tuple[Sequence[Word], Sequence[Word], Sequence[Word]]
 
 
+_QUEUE: Final = re.compile(r"[A-Z0-9]+_[A-Za-z0-9.]+")
+"""What has the form of a queue."""
 _PLACES: Final = {"x": 0, "/": 1, "+": 2, "-": 2, "!": 3}
 
 
@@ -140,6 +144,10 @@ class Dispatcher:
         if written.label.text and not written.mnemonic.text:
             self._waiting = (written.label, scope)
             return
+        if written.time.column and not written.time.text:
+            raise WrittenError(
+                ExpressionError("no time behind the @", code=SYNTAX), written.time.column
+            )
         rows = [*taken]
         meaning = Meaning(lambda: self.machine, scope, self.arrivals)
         for part in self._parts(written, meaning)[len(rows) :]:
@@ -173,23 +181,24 @@ class Dispatcher:
                 found, index if bracket else None, written, names, positional, suffixes
             )
         text = interpolated(written.queue, names)
-        if isinstance(found, Unit):
+        if isinstance(found, Unit) and not bracket:
             text = found.name
         elif found is not None:
-            error = ExpressionError(
-                f"{describe(found)} is neither a queue nor a tensor", code=UNKNOWN
-            )
+            what = "no tensor, and has no rows" if bracket else "neither a queue nor a tensor"
+            error = ExpressionError(f"{describe(found)} is {what}", code=UNKNOWN)
             raise WrittenError(error, written.queue.column)
-        elif text not in self.machine.queue_numbers and (bracket or text.islower()):
-            scope = names.scope
-            error = unknown(
-                "queue or tensor",
-                name,
-                lambda: [n for n in scope.all() if isinstance(scope.find(n), Tensor | Unit)],
-            )
+        elif text not in self.machine.queue_numbers and (
+            bracket or text.islower() or (text.isidentifier() and not _QUEUE.fullmatch(text))
+        ):
+            error = unknown("queue or tensor", name, lambda: self._stations(names.scope))
             raise WrittenError(error, written.queue.column)
         words = written.positional, written.results, written.suffixes
         return [_Part(text, positional, results, suffixes, words)]
+
+    def _stations(self, scope: Scope) -> list[str]:
+        """Names of what dispatches: tensors and queues."""
+        named = [n for n in scope.all() if isinstance(scope.find(n), Tensor | Unit)]
+        return [*named, *self.machine.queue_names]
 
     def _tensor(
         self,
@@ -216,6 +225,12 @@ class Dispatcher:
                 hint="read, write, gather, scatter",
             )
             raise WrittenError(error, written.mnemonic.column)
+        if written.results:
+            hint = f"leave the arrow out: {instruction_form(written.mnemonic.text)}"
+            error = ExpressionError(
+                f"{written.mnemonic.text} has no results", code=WRONG, hint=hint
+            )
+            raise WrittenError(error, written.results[0].column)
         row, count, chunk = self._rows(tensor, index, names, written.queue)
         strided = any(o.strided for o in cls.operands)
         kinds = {s[:1] for s in suffixes}
@@ -242,7 +257,9 @@ class Dispatcher:
     def _beside(self, text: str, word: Word, plane: int) -> str:
         """The stream ``plane`` places behind one in text."""
         if text[:1] not in ("E", "W") or not text[1:].isdigit():
-            raise WrittenError(ExpressionError(f"{text} is no stream", code=WRONG), word.column)
+            hint = "a tensor says its addresses; write E0, without one"
+            error = ExpressionError(f"{text} is no stream", code=WRONG, hint=hint)
+            raise WrittenError(error, word.column)
         return str(Stream(text[0], int(text[1:]) + plane))
 
     def _rows(
@@ -262,6 +279,9 @@ class Dispatcher:
         first, count = 0, tensor.rows
         if given:
             low, dots, high = given[0].text.partition("..")
+            if ":" in low:
+                column, hint = given[0].column + low.index(":"), f"{tensor}[0..{tensor.rows}]"
+                raise WrittenError(ExpressionError("unexpected ':'", hint=hint), column)
             first = whole(low, given[0].column, names)
             count = whole(high, given[0].column + len(low) + 2, names) - first if dots else 1
         if not (
@@ -271,7 +291,8 @@ class Dispatcher:
             and 0 <= chunk < tensor.chunks
         ):
             message = f"rows {first} .. {first + count - 1} of chunk {chunk} are not in {tensor}: {tensor.rows} rows, {tensor.chunks} chunks"
-            raise WrittenError(ExpressionError(message, code=WRONG), queue.column)
+            hint = f"rows count from 0: {tensor}[0..{tensor.rows}{', 0' * (tensor.chunks > 1)}] are all"
+            raise WrittenError(ExpressionError(message, code=WRONG, hint=hint), queue.column)
         return first, count, chunk
 
     def _one(self, part: _Part, written: Written, names: Meaning, source: Source) -> Row | None:

@@ -58,7 +58,7 @@ _MEANINGS: Final = {
     "SPAN": "first+number (0+16)",
     "BASE64": "base64 text",
 }
-_SYNTAX: Final = 201
+SYNTAX: Final = 201
 NO_INSTRUCTION: Final = 202
 
 
@@ -168,7 +168,7 @@ def parse_line(line: str, number: int, where: str) -> Dispatch | Directive | Non
         column, found, wanted = _unexpected(error, line)
         message = f"unexpected {found}; expected {_expected(wanted)}"
         raise AssemblyError(
-            _SYNTAX, message, line=number, column=column, text=line, where=where
+            SYNTAX, message, line=number, column=column, text=line, where=where
         ) from None
     if not tree.children:
         return None
@@ -193,7 +193,12 @@ def _unexpected(error: UnexpectedInput, line: str) -> tuple[int, str, set[str]]:
 def _expected(terminals: set[str]) -> str:
     """The terminals in the reader's words; keywords as they are written."""
     known = {t.name: t.pattern.value for t in parser().terminals}
-    words = sorted({_MEANINGS.get(t) or f"{known.get(t, t)!r}" for t in terminals - {"COMMENT"}})
+    written = {t: f"{known.get(t, t)!r}" for t in terminals - {"COMMENT"}}
+    shown = {
+        "a directive (.let)" if s.startswith("'.") else _MEANINGS.get(t, s)
+        for t, s in written.items()
+    }
+    words = sorted(shown)
     return ", ".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 

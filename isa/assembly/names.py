@@ -174,6 +174,13 @@ _WORDS: Final = (
 """The machine's own words, for the nearest spelling."""
 
 
+_ELSEWHERE: Final = {
+    **{f"int{n}": f"i{n}" for n in (8, 16, 32)},
+    **{f"{word}{n}": f"f{n}" for word in ("float", "fp") for n in (16, 32)},
+}
+"""Types as others write them."""
+
+
 class Meaning:
     """Values of names and functions at one place of a text: ``isa.assembly.expressions.Names``."""
 
@@ -227,6 +234,9 @@ class Meaning:
         fields = [fact for fact, _ in self.machine.facts]
         if dot and any(fact.startswith(f"{base}.") for fact in fields):
             return unknown("chip field", name, fields, "tspc info --chip NAME lists them")
+        meant = _ELSEWHERE.get(name) or (name.upper() if _STREAM.fullmatch(name.upper()) else "")
+        if meant:
+            return ExpressionError(f"no name {name!r}", code=UNKNOWN, hint=f"did you mean {meant}?")
         scope, machine = self.scope, self.machine
         return unknown(
             "name",

@@ -16,6 +16,7 @@ from isa.assembly.expressions import Names, Unit
 from isa.assembly.lines import Word
 from isa.assembly.names import Meaning
 from isa.assembly.render import (
+    GLUED,
     immediate_of,
     is_canonical,
     is_expression,
@@ -312,6 +313,8 @@ def _suffix(sign: str, rest: str, first: int) -> Text:
     if rest == "0":
         number = made(sign + rest if strides else rest, first)
         return lambda digits, _: number(digits)
+    if GLUED.match(rest):
+        raise UnplannedError
     braced = rest[0] == "{" and find(rest, 1, "}") == len(rest) - 1
     step = _step(rest[1:-1] if braced else rest, first)
     if strides:

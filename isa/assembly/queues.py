@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from isa.assembly.advice import queues_for
+from isa.assembly.advice import queues_for, queues_of
 from isa.assembly.bind import bound
 from isa.assembly.lines import Dispatch
 from isa.assembly.names import Row
@@ -103,7 +103,8 @@ class Queues:
         return row
 
     def _spelling(self, d: Dispatch) -> str:
-        return nearest(d.queue, self.numbers, queues_for(d.mnemonic, self.machine))
+        fit = queues_of(d.mnemonic, self.machine) or self.machine.queue_names
+        return nearest(d.queue, fit, queues_for(d.mnemonic, self.machine))
 
     def _claim(self, queue: int, cycle: int, port: str, line: Source, d: Dispatch) -> None:
         """One line a queue and cycle, or one read and one write."""

@@ -33,6 +33,9 @@ _EXPRESSION: Final = re.compile(
     r"|[\w.)}]\s*(?://|<<|>>|<=|>=|==|!=|[-+*/%&|<>])\s*(?:[\w.({-]|$)"
 )
 
+GLUED: Final = re.compile(r"([0-9]+|\{[^{}]*\})[-+/!]")
+"""Behind the sign of a suffix: another one that touches it. It would count as arithmetic (``x4/2``), and is hardly meant so."""
+
 
 class WrittenError(Exception):
     """``error`` happened while ``word`` was evaluated."""
@@ -107,6 +110,7 @@ def text_of(value: Value, column: int = 0, units: bool = False) -> str:
     if isinstance(number, int):
         return str(int(number))
     hint = f"address({value}) is where it lies" if hasattr(value, "places") else ""
+    hint = f"#{number} is an immediate, for the vector unit" if number is not None else hint
     raise WrittenError(ExpressionError(f"{describe(value)} cannot stand here", hint=hint), column)
 
 
@@ -167,6 +171,10 @@ def suffix(word: Word, names: Names) -> str:
     sign, rest = word.text[:1], word.text[1:]
     if rest.isdigit() or sign not in ("x", "/", "+", "-", "!") or not rest:
         return word.text
+    if glued := GLUED.match(rest):
+        hint = f"write {sign}{glued[1]} {rest[glued.end(1) :]}, or put all of it in parentheses"
+        error = ExpressionError(f"{word.text!r} is one word", hint=hint)
+        raise WrittenError(error, word.column)
     inner = rest[1:-1] if rest[0] == "{" and find(rest, 1, "}") == len(rest) - 1 else rest
     value = whole(
         interpolated(Word(inner, word.column + 1 + (inner != rest)), names), word.column + 1, names

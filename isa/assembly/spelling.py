@@ -71,7 +71,8 @@ def _search(name: str, known: Sequence[str]) -> str:
     if len(known) > FEW:
         slips = _slips(name).intersection(known) if len(name) <= _LONGEST else ()
         known = sorted(slips)[:FEW] or known[-FEW:]
-    close = get_close_matches(name, known, 1)
+    same = [other for other in known if other.casefold() == name.casefold()]
+    close = same or get_close_matches(name, known, 1)
     return close[0] if close else ""
 
 
