@@ -299,7 +299,7 @@ class Kernels:
             complaint = feeds(given, port, contract, frame.arrivals) if given else None
             if complaint:
                 self.lines.note(complaint.code, complaint.message, source, column, complaint.hint)
-        for other in frame.calls:
+        for other in frame.meeting(contract):
             complaint = clash(other, contract, machine)
             if complaint:
                 self.lines.note(
@@ -338,8 +338,7 @@ class Kernels:
         dispatcher.catch_up()
         dispatcher.arrivals = outer.arrivals
         _seed(outer.arrivals, contract.outs)
-        outer.calls.append(contract)
-        outer.inner.append((frame.first, len(rows)))
+        outer.add(contract, (frame.first, len(rows)))
         self.lines.calls.append(contract)
 
     def _prove(self, contract: Contract, frame: Frame) -> None:

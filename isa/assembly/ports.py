@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -164,6 +165,30 @@ class Frame:
     calls: list[Contract] = field(default_factory=list)
     inner: list[tuple[int, int]] = field(default_factory=list)
     """First row and end of each of ``calls``."""
+    _uses: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
+    """By queue, in order: first cycle and end of a use, and the number of the call."""
+    _longest: int = 0
+
+    def add(self, call: Contract, rows: tuple[int, int]) -> None:
+        """One more call, and its first row and end."""
+        for use in call.uses:
+            insort(self._uses.setdefault(use.queue, []), (use.first, use.end, len(self.calls)))
+            self._longest = max(self._longest, use.end - use.first)
+        self.calls.append(call)
+        self.inner.append(rows)
+
+    def meeting(self, call: Contract) -> list[Contract]:
+        """The calls so far that use a queue in a cycle in which ``call`` does, as the text goes."""
+        found = set[int]()
+        for use in call.uses:
+            known = self._uses.get(use.queue, [])
+            for at in range(bisect_left(known, (use.first - self._longest,)), len(known)):
+                first, end, number = known[at]
+                if first >= use.end:
+                    break
+                if use.first < end:
+                    found.add(number)
+        return [self.calls[number] for number in sorted(found)]
 
 
 def cycles_text(cycles: Cycles) -> str:
