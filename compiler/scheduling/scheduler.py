@@ -24,6 +24,7 @@ from compiler.scheduling.tables import Tables
 from compiler.scheduling.urgency import Urgency
 from compiler.scheduling.vector import VectorPlacer
 from compiler.tiles import Buffer, GatherOp, MatrixJob, Rows, TileGraph, TileOp, VectorOp
+from isa.instruction import DType
 from isa.machine import Machine
 
 WINDOW = 256
@@ -187,6 +188,8 @@ class _Run:
         self.stack: tuple[list[Running], list[Running]] = ([], [])
         self.bounds: dict[tuple[int, int], int] = {}
         self.done = 0
+        self.turned: set[int] = set()
+        self.turns: dict[tuple[int, DType], int] = {}
         self._dependences()
         self.level = self._levels()
         self.vectors = Urgency(self.level)
@@ -205,6 +208,7 @@ class _Run:
             self._number(op)
             if isinstance(op, MatrixJob):
                 self._apart(op)
+                self._alternate(op)
             else:
                 both = [self._fragment(rows) for rows in (*op.reads(), *op.writes())]
                 if isinstance(op, GatherOp):
@@ -257,6 +261,16 @@ class _Run:
                             pairs[id(own), id(other)] = [own, other]
         for pair in pairs.values():
             self.core.memory.join(pair)
+
+    def _alternate(self, job: MatrixJob) -> None:
+        """Rows that load as weights, one job after another, lie in alternate banks: some are written while others are read."""
+        rows = [load.rows for p in job.passes for load in p.weights.loads]
+        fresh = {id(r.buffer) for r in rows if not r.buffer.preloaded} - self.turned
+        if fresh:
+            self.turned |= fresh
+            turn = self.turns[job.node, job.dtype] = self.turns.get((job.node, job.dtype), -1) + 1
+            for buffer in fresh:
+                self.core.memory.generation[buffer] += turn % 2
 
     def _keep(self, buffer: Buffer) -> None:
         for chunk in range(buffer.chunks(self.core.machine.lanes)):

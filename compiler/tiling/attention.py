@@ -34,7 +34,7 @@ Span = tuple[int, int]
 """First row and number of rows."""
 MOST_HEADS = 4
 """Heads of a unit at most: each costs a copy of Q."""
-P_BLOCKS = 4
+P_BLOCKS = 8
 """Slices over which the rows of P are spread, so that so many of them load at a time."""
 
 
