@@ -67,17 +67,22 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows ``row .. row+count`` of one chunk; with ``stride`` 0, row ``row`` again and again."""
+    """Rows ``row .. row+count`` of one chunk; with ``stride`` 0, row ``row`` again and again.
+
+    A vector op's inputs may have their lanes moved on the way, ``shift`` up (down if negative); lanes left empty are zero.
+    """
 
     buffer: Buffer
     chunk: int
     row: int
     count: int
     stride: int = 1
+    shift: int = 0
 
     def __str__(self) -> str:
         span = f"{self.row}" if self.stride == 0 else f"{self.row}:{self.row + self.count}"
-        return f"{self.buffer}.{self.chunk}[{span}]"
+        moved = f"^{self.shift:+}" if self.shift else ""
+        return f"{self.buffer}.{self.chunk}[{span}]{moved}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compiler.scheduling.core import SCRATCH_BANK, Core, Stream
+from compiler.scheduling.inputs import Arrival, Reading
 from compiler.scheduling.memory import Copy, Fragment, Written
-from compiler.scheduling.vector import Arrival, Reading, VectorPlacer
+from compiler.scheduling.vector import VectorPlacer
 from compiler.scheduling.ways import spans
 from compiler.tiles import GatherOp
 from isa.instruction import DType, Source, SourceKind
@@ -58,7 +59,7 @@ class GatherPlacer:
         core = self.core
         tables = [self._table(op, chunk) for chunk in range(op.table.chunks(self.m.lanes))]
         arrival = Arrival(op.ids, 0, INDEX_PLANES)
-        ids = self.vector.reading(arrival, op.ids.count, 1)
+        ids = self.vector.inputs.reading(arrival, op.ids.count, 1)
         start = max(0, ids.bound)
         for _ in core.trials(start):
             core.undo()
@@ -106,7 +107,7 @@ class GatherPlacer:
             offsets = [core.t_alu + core.from_vxm[s] for s in table.slices]
             every += spans(self.t, self.t.read, table, offsets)
         move = self.t.first(every, start, count, 1) - start
-        move = move or self.vector.take_input(ids, start)
+        move = move or self.vector.inputs.take(ids, start)
         if move:
             return None, move
         alu = self.vector.take_alu("sub", start, count, 1)

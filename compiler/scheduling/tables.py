@@ -1,7 +1,7 @@
 """The reservation table: which resource is taken in which cycle.
 
-One column a cycle. Memory ports and banks have a row of bytes each. ALUs and streams, of which any free one will do, share rows of
-bits. A stream is counted in *diagonals*: a value that moves east has constant ``cycle - position``, one that moves west constant
+One column a cycle. Memory ports and banks have a row of bytes each. ALUs, SXM queues and streams, of which any free one will do,
+share rows of bits. A stream is counted in *diagonals*: a value that moves east has constant ``cycle - position``, one that moves west constant
 ``cycle + position``; each direction has a row for its western and one for its eastern half, so that a value inside one
 hemisphere leaves the other free. Hops other than 1 are refused by the scheduler's constructor.
 """
@@ -31,7 +31,7 @@ Span = tuple[int, int, int, int, int]
 
 
 class Tables:
-    """Rows of bytes: read ports, write ports, banks (a slice each, west first). Rows of bits: streams, ALUs."""
+    """Rows of bytes: read ports, write ports, banks (a slice each, west first). Rows of bits: streams, ALUs, SXM queues."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -44,6 +44,7 @@ class Tables:
         self.bank = 2 * slices
         self.rows = self.bank + slices * self.banks
         self.alu = 4  # row of bits, after those of the streams
+        self.sxm = 5  # and one a hemisphere
         self.margin = 2 * machine.positions
         self._allocate(1 << 14)
         self.journal: list[Span] = []
@@ -54,7 +55,7 @@ class Tables:
         self.width = width
         self.cells = bytearray(self.rows * width)
         self.grid = np.frombuffer(self.cells, np.uint8).reshape(self.rows, width)
-        self.bits = np.zeros((5, width), np.uint32)
+        self.bits = np.zeros((7, width), np.uint32)
         self.bit_rows = list(self.bits)
 
     def reach(self, column: int) -> None:

@@ -5,44 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from compiler.scheduling.alus import Chain, Want
 from compiler.scheduling.chain import emit_chain
-from compiler.scheduling.core import MAX_COPIES, SMALL_ROWS, Core, Stream
-from compiler.scheduling.memory import ALWAYS, Copy, Fragment
-from compiler.scheduling.ways import Way, way, writing
+from compiler.scheduling.core import Core, Stream
+from compiler.scheduling.inputs import Arrival, Inputs, Reading
+from compiler.scheduling.memory import Fragment
+from compiler.scheduling.ways import Way, writing
 from compiler.tiles import Output, Rows, VectorOp
-from isa.errors import InternalError
 from isa.instruction import REGISTRY
-
-
-@dataclass(slots=True)
-class Arrival:
-    """One reading of an input: at ``offset`` cycles after the stencil's start it passes the VXM."""
-
-    rows: Rows
-    offset: int
-    planes: int
-    side: int = -1  # the hemisphere to read from where there is a choice; -1: none is better
-    copy: Copy | None = None
-    stream: Stream | None = None
-
-
-@dataclass(slots=True)
-class Reading:
-    """An input's ``count`` rows, a row every ``step`` cycles, and the copies that they can be read from."""
-
-    arrival: Arrival
-    fragment: Fragment
-    count: int
-    step: int
-    ways: list[Way]
-
-    @property
-    def bound(self) -> int:
-        """The start before which no copy has every row."""
-        return min((w.since for w in self.ways), default=ALWAYS)
 
 
 @dataclass(slots=True)
@@ -82,12 +52,13 @@ class VectorPlacer:
         self.small_bits = bits[self.large :] + self.large_bits
         self.max_delay = self.m["vxm.max_delay"]
         self.latency = core.t_alu
+        self.inputs = Inputs(core)
 
     def place(self, op: VectorOp) -> int:
         """Place an op; the cycle in which its first operand reaches the VXM."""
         shape = self._shape(op)
-        self._choose_sides(shape)
-        readings = [self.reading(a, op.count, shape.step) for a in shape.arrivals]
+        self.inputs.choose_sides(shape.arrivals)
+        readings = [self.inputs.reading(a, op.count, shape.step) for a in shape.arrivals]
         targets = self._targets(op, shape)
         wants = self._wants(op, shape)
         chain = Chain(self.t, wants, self.large)
@@ -114,7 +85,7 @@ class VectorPlacer:
         self, readings: list[Reading], targets: list[tuple[Way, int, int]], chain: Chain, start: int
     ) -> int:
         """The first start from ``start`` on at which all steps find ALUs, and each input and target, for itself, its ports."""
-        fixed = [r for r in readings if not self._grows(r)]
+        fixed = [r for r in readings if not self.inputs.grows(r)]
         while True:
             at = start
             for r in fixed:
@@ -149,19 +120,6 @@ class VectorPlacer:
         landings = [self._landing(op, offsets, interval, output) for output in op.outputs]
         return Shape(offsets, arrivals, lookup, interval, landings)
 
-    def _choose_sides(self, shape: Shape) -> None:
-        """Spread what may be read on either side so that neither direction runs out of streams."""
-        planes, free = [0, 0], list[Arrival]()
-        for a in shape.arrivals:
-            sides = self.core.memory.fragment(a.rows.buffer, a.rows.chunk, a.rows.row).copies
-            if len(sides) == 1:
-                planes[next(iter(sides))] += a.planes
-            else:
-                free.append(a)
-        for a in free:
-            a.side = int(planes[1] < planes[0])
-            planes[a.side] += a.planes
-
     def _interval(self, op: VectorOp) -> int:
         """Cycles a row: what the ALUs of either class allow, with room left for another chain."""
         large = sum(REGISTRY[s.op].large for s in op.steps)
@@ -169,27 +127,13 @@ class VectorPlacer:
         by_large = -(-large // max(1, self.large - 1))
         return max(1, by_all, by_large) if op.count > 1 else 1
 
-    def reading(self, a: Arrival, count: int, step: int) -> Reading:
-        """What is known of reading an input, wherever its op starts."""
-        fragment = self._fragment(a.rows)
-        copies = sorted(fragment.all_copies(), key=lambda c: c.hemisphere != a.side >= 0)
-        ways = [self._way(a, copy, step) for copy in copies]
-        if not ways and not fragment.buffer.preloaded:
-            raise InternalError(920, f"{a.rows} is read before anything writes it")
-        return Reading(a, fragment, count, step, ways)
-
-    def _way(self, a: Arrival, copy: Copy, step: int) -> Way:
-        core = self.core
-        offsets = [a.offset - core.t_read - core.from_vxm[s] for s in copy.slices]
-        return way(self.t, copy, a.rows, offsets, step)
-
     def _try(
         self, op: VectorOp, shape: Shape, readings: Sequence[Reading], chain: Chain, start: int
     ) -> tuple[Trial | None, int]:
         """A trial at one start: what it chose, or None and how far to move on."""
         trial = Trial(start)
         for reading in readings:
-            move = self.take_input(reading, start)
+            move = self.inputs.take(reading, start)
             if move:
                 self.core.undo()
                 return None, move
@@ -198,60 +142,6 @@ class VectorPlacer:
             return trial, 0
         self.core.undo()
         return None, 1
-
-    def _grows(self, reading: Reading) -> bool:
-        """Whether the input is a constant that gets one more copy if it cannot be read."""
-        few = reading.fragment.rows <= SMALL_ROWS and len(reading.ways) < MAX_COPIES
-        return reading.fragment.buffer.preloaded and (few or not reading.ways)
-
-    def take_input(self, reading: Reading, start: int) -> int:
-        """Reserve the reading of one input; 0, or how far to move on if no copy can be read now."""
-        moves = []
-        for w in reading.ways:
-            move = self._take_way(reading, w, start)
-            if move == 0:
-                return 0
-            moves.append(move)
-        if self._grows(reading):
-            first = self.core.rotation % 2
-            for hemisphere in (first, 1 - first):
-                if self._place_constant(reading, hemisphere, start):
-                    return 0
-        return min(moves, default=1)
-
-    def _take_way(self, reading: Reading, w: Way, start: int) -> int:
-        core, t, a = self.core, self.t, reading.arrival
-        count, step, copy = reading.count, reading.step, w.copy
-        move = w.free(t, start, count, step) - start
-        if move:
-            return move
-        direction, halves = core.inward(copy.hemisphere), (copy.hemisphere,)
-        diagonal = t.diagonal(direction, start + a.offset, core.vxm)
-        index = t.pick_stream(direction, halves, diagonal, count, step, a.planes)
-        if index is None:
-            return t.wait_stream(direction, halves, diagonal, count, step, a.planes)
-        t.take_all(w.spans, start, count, step)
-        t.take_stream(direction, halves, index, a.planes, diagonal, count, step)
-        a.copy, a.stream = copy, Stream(direction, index)
-        return 0
-
-    def _place_constant(self, reading: Reading, hemisphere: int, start: int) -> bool:
-        """Choose slices for a constant on its first use (or another copy of a small one)."""
-        core, a, fragment = self.core, reading.arrival, reading.fragment
-        count, step = reading.count, reading.step
-        pool = np.arange(hemisphere * core.per, (hemisphere + 1) * core.per)
-        every = pool[core.memory.apart(fragment)[pool]]
-        for pool, bank in core.roles(every, fragment.buffer):
-            cycles = start + a.offset - core.t_read - core.to_vxm[pool]
-            ok = core.candidates(self.t.read, bank, pool, cycles, count, step)
-            ok &= core.memory.room(bank)[pool] >= fragment.rows
-            planes = fragment.buffer.dtype.planes
-            chosen = core.order(pool[ok])[:planes]
-            if len(chosen) == planes:
-                copy = core.place_constant(fragment, hemisphere, [int(s) for s in chosen], bank)
-                reading.ways.append(self._way(a, copy, step))
-                return self._take_way(reading, reading.ways[-1], start) == 0
-        return False
 
     def _wants(self, op: VectorOp, shape: Shape) -> list[Want]:
         """An ALU a step, then the running ALU of a reduction, and its tail: joins of the last partials, post steps."""
@@ -367,10 +257,14 @@ class VectorPlacer:
             assert a.stream is not None
             fragment = self._fragment(a.rows)
             for p, s in enumerate(a.copy.slices):
-                issue = trial.start + a.offset - core.t_read - int(core.to_vxm[s])
-                number = a.stream.number(self.m) + p
+                issue = trial.start + a.offset - self.inputs.travel(a, s)
+                number = (a.crossing.streams if a.crossing else a.stream).number(self.m) + p
                 core.emit_read(
                     a.copy, p, a.rows, fragment.start, number, issue, op.count, shape.step, op.node
+                )
+            if a.crossing:
+                self.inputs.exchange.emit(
+                    a.crossing, a.stream, a.rows.shift, op.count, shape.step, op.node
                 )
             fragment.last_read = max(
                 fragment.last_read, trial.start + a.offset + op.count * shape.step

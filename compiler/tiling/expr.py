@@ -22,10 +22,11 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
-    """Rows of a buffer."""
+    """Rows of a buffer, their lanes moved up by ``shift``."""
 
     buffer: Buffer
     index: Index
+    shift: int = 0
 
     @property
     def dtype(self) -> DType:
@@ -85,7 +86,7 @@ def _remap(expr: Expr, index: Index, memo: dict[int, Expr]) -> Expr:
     found = memo.get(id(expr))
     if found is None:
         if isinstance(expr, Leaf):
-            found = Leaf(expr.buffer, expr.index[index])
+            found = Leaf(expr.buffer, expr.index[index], expr.shift)
         elif isinstance(expr, Apply):
             args = tuple(_remap(a, index, memo) for a in expr.args)
             found = Apply(expr.op, expr.operand_dtype, args, expr.to, expr.saturate)
@@ -93,6 +94,24 @@ def _remap(expr: Expr, index: Index, memo: dict[int, Expr]) -> Expr:
             found = expr
         memo[id(expr)] = found
     return found
+
+
+def shifted(expr: Expr, lanes: int) -> Expr:
+    """``expr`` with what varies over lanes moved up by ``lanes`` (down if negative); what stands in the lanes left is of no use."""
+    memo: dict[int, Expr] = {}
+
+    def visit(e: Expr) -> Expr:
+        found = memo.get(id(e))
+        if found is None:
+            found = e
+            if isinstance(e, Leaf) and e.buffer.columns > 1:
+                found = Leaf(e.buffer, e.index, e.shift + lanes)
+            elif isinstance(e, Apply):
+                found = Apply(e.op, e.operand_dtype, tuple(map(visit, e.args)), e.to, e.saturate)
+            memo[id(e)] = found
+        return found
+
+    return visit(expr)
 
 
 def imm(value: Any, dtype: DType = DType.F32) -> Imm:
@@ -203,7 +222,7 @@ class Chain:
         index = leaf.index[self.row : self.row + self.count]
         stride = int(index[1] - index[0]) if len(index) > 1 else 1
         chunk = 0 if leaf.buffer.columns == 1 else self.chunk
-        rows = Rows(leaf.buffer, chunk, int(index[0]), self.count, stride)
+        rows = Rows(leaf.buffer, chunk, int(index[0]), self.count, stride, leaf.shift)
         if rows not in self.inputs:
             self.inputs.append(rows)
         return Operand("in", self.inputs.index(rows))

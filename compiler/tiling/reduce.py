@@ -22,7 +22,7 @@ from compiler.tiles import (
     WeightTile,
 )
 from compiler.tiling.context import Context, row_dims
-from compiler.tiling.expr import Chain, Expr, Leaf, Value, apply, convert, imm, runs
+from compiler.tiling.expr import Chain, Expr, Leaf, Value, apply, convert, imm, runs, shifted
 from compiler.tiling.linear import halved
 from compiler.tiling.values import aligned, value, written
 from isa.instruction import DType
@@ -62,17 +62,27 @@ def _split(chain: Chain, total: Operand, parts: list[Buffer]) -> list[Output]:
     return [Output(s, r) for s, r in zip((hi, lo), rows, strict=True)]
 
 
-def fold_parts(
-    ctx: Context, name: str, dims: tuple[int, ...], columns: int, per_chunk: Sequence[Expr]
+Term = tuple[int, Expr]
+"""A chunk, and what of it is added up."""
+
+
+def _sum(chain: Chain, terms: Sequence[Term]) -> Operand:
+    """The sum of some terms."""
+    chain.chunk, expr = terms[0]
+    total = chain.operand(expr)
+    for chain.chunk, expr in terms[1:]:
+        total = chain.add("add", DType.F32, total, chain.operand(expr))
+    return total
+
+
+def _fold_parts(
+    ctx: Context, name: str, dims: tuple[int, ...], columns: int, terms: Sequence[Term]
 ) -> list[Buffer]:
-    """Add up per-chunk expressions and store the sum as hi and lo fp16 parts."""
+    """Add up terms and store the sum as hi and lo fp16 parts."""
     parts = _parts(ctx, name, dims, columns)
-    for start, count in ctx.runs_of([(e, parts[0]) for e in per_chunk]):
+    for start, count in ctx.runs_of([(e, parts[0]) for _, e in terms]):
         chain = Chain(0, start, count)
-        total = chain.operand(per_chunk[0])
-        for chunk, expr in enumerate(per_chunk[1:], 1):
-            chain.chunk = chunk
-            total = chain.add("add", DType.F32, total, chain.operand(expr))
+        total = _sum(chain, terms)
         outputs = _split(chain, total, parts)
         ctx.emit(VectorOp(ctx.node, count, tuple(chain.inputs), tuple(chain.steps), tuple(outputs)))
     return parts
@@ -105,20 +115,11 @@ def _stored_parts(
     return parts
 
 
-def lane_sum(
-    ctx: Context, name: str, dims: tuple[int, ...], columns: int, per_chunk: Sequence[Expr]
-) -> Buffer:
-    """Row sums of ``sum(per_chunk)`` as a uniform f32 buffer; padding lanes must already be zero."""
-    return sum_parts(ctx, name, dims, columns, fold_parts(ctx, name, dims, columns, per_chunk))
-
-
-def sum_parts(
-    ctx: Context, name: str, dims: tuple[int, ...], columns: int, parts: Sequence[Buffer]
-) -> Buffer:
+def sum_parts(ctx: Context, name: str, dims: tuple[int, ...], parts: Sequence[Buffer]) -> Buffer:
     """Row sums of hi + lo parts, uniform f32, in both hemispheres: several chunks read them at once."""
     total = ctx.buffer(f"{name}.sum", DType.F32, dims, 1, both=True)
     total.vector = True
-    weights, window = ones_tile(ctx), ctx.window(min(columns, ctx.lanes))
+    weights, window = ones_tile(ctx), ctx.window(parts[0].columns)
     for start in total.starts:
         for row, count in halved(start, total.block(start)[1]):
             passes = tuple(
@@ -148,7 +149,7 @@ def layer_norm(ctx: Context, node: Node) -> Value:
         held = ctx.buffer(f"{node.output}.x", DType.F32, dims, source.columns)
         parts = _stored_parts(ctx, mean, dims, source, held)
         source = ctx.leaf(held)
-    total = ctx.leaf(sum_parts(ctx, mean, dims, source.columns, parts))
+    total = ctx.leaf(sum_parts(ctx, mean, dims, parts))
     scaled = apply("mul", total.expr, imm(1.0 / source.columns))
     centred = Value(apply("sub", source.expr, scaled), source.rows, source.columns)
     squares = _folded(ctx, f"{node.output}.var", dims, centred, square=True)
@@ -170,17 +171,51 @@ def _folded(
     ctx: Context, name: str, dims: tuple[int, ...], source: Value, square: bool = False
 ) -> list[Buffer]:
     """The parts of the row sums of a value, or of its squares."""
-    each: list[Expr] = []
-    for chunk in range(-(-source.columns // ctx.lanes)):
-        inside = masked(ctx, source.expr, chunk, source.columns, source.rows)
-        each.append(apply("mul", inside, inside) if square else inside)
-    return fold_parts(ctx, name, dims, source.columns, each)
+    each = _chunks(ctx, source)
+    if square:
+        each = [(chunk, apply("mul", inside, inside)) for chunk, inside in each]
+    return _fold_parts(ctx, name, dims, source.columns, each)
+
+
+def _chunks(ctx: Context, source: Value) -> list[Term]:
+    """Every chunk of a value, its padding lanes zero."""
+    count = -(-source.columns // ctx.lanes)
+    return [(c, masked(ctx, source.expr, c, source.columns, source.rows)) for c in range(count)]
+
+
+def _half(ctx: Context, source: Value) -> int:
+    """The lanes that the MXM takes in one cycle, if a stored row is folded onto them: its last chunk must lie there; else 0."""
+    k, lanes, columns = ctx.machine["mxm.fp16_k"], ctx.lanes, source.columns
+    stored = isinstance(source.expr, Leaf) and not source.expr.buffer.preloaded
+    fits = columns > lanes and 0 < columns % lanes <= k and lanes <= 2 * k
+    return k if stored and fits and ctx.machine["sxm.queues"] >= DType.F32.planes else 0
+
+
+def _halved(
+    ctx: Context, name: str, dims: tuple[int, ...], source: Value, half: int
+) -> list[Buffer]:
+    """`_folded` onto ``half`` lanes: what lies above in full chunks comes down by way of the SXM.
+
+    That takes longer, and half as many cycles of the MXM: for sums that nothing waits for. It is an op of its own, since one
+    that read a slice at two times would seldom find it free at both.
+    """
+    each = _chunks(ctx, source)
+    above = [(chunk, shifted(expr, -half)) for chunk, expr in each[:-1]]
+    upper = ctx.buffer(f"{name}.upper", DType.F32, dims, half)
+    for start, count in ctx.runs_of([(e, upper) for _, e in above]):
+        chain = Chain(0, start, count)
+        total = _sum(chain, above)
+        if total.kind == "in":
+            total = chain.add("mov", DType.F32, total)
+        output = Output(total, Rows(upper, 0, start, count))
+        ctx.emit(VectorOp(ctx.node, count, tuple(chain.inputs), tuple(chain.steps), (output,)))
+    return _fold_parts(ctx, name, dims, half, [(0, ctx.leaf(upper).expr), *each])
 
 
 def _normalized(ctx: Context, node: Node, centred: Value, squares: Sequence[Buffer]) -> Value:
     """``centred * rsqrt(sum of squares / columns + epsilon) * gamma + beta``."""
     dims, columns, rows = row_dims(ctx.shape(node.output), "N"), centred.columns, centred.rows
-    spread = ctx.leaf(sum_parts(ctx, f"{node.output}.var", dims, columns, squares))
+    spread = ctx.leaf(sum_parts(ctx, f"{node.output}.var", dims, squares))
     epsilon = imm(number(node.attrs, "epsilon"))
     factor = apply("rsqrt", apply("add", apply("mul", spread.expr, imm(1.0 / columns)), epsilon))
     gamma, beta = (value(ctx, name, "N").at(np.zeros(rows, np.int64)) for name in node.inputs[1:])
@@ -205,8 +240,13 @@ def _over_lanes(ctx: Context, node: Node, shape: tuple[int, ...]) -> Value:
         raise ctx.unsupported(node, "over the last axis only f32 sums and means are mapped")
     dims, columns = row_dims(shape, "N"), shape[-1]
     found = aligned(ctx, node.inputs[0], shape, "N")
-    parts = _folded(ctx, node.output, dims, found)
-    total = ctx.leaf(sum_parts(ctx, node.output, dims, columns, parts))
+    half = _half(ctx, found)
+    parts = (
+        _halved(ctx, node.output, dims, found, half)
+        if half
+        else _folded(ctx, node.output, dims, found)
+    )
+    total = ctx.leaf(sum_parts(ctx, node.output, dims, parts))
     if node.op == "ReduceSum":
         return total
     mean = Value(apply("mul", total.expr, imm(1.0 / columns)), total.rows, 1)

@@ -15,6 +15,7 @@ from compiler import Compilation
 from isa.instruction import DType, Instruction, Source, SourceKind
 from isa.ops.mem import Gather, Read, Write
 from isa.ops.mxm import Accumulate, Activate, LoadWeights
+from isa.ops.sxm import Shift
 from isa.ops.vxm import VxmInstruction
 from isa.program import Program, decode_args
 from isa.verify import verify
@@ -54,6 +55,8 @@ def puts(program: Program, event: Event) -> Iterator[tuple[int, int]]:
         found = [(instr.stream, 1)]
     elif isinstance(instr, Accumulate) and instr.emit:
         found = [(instr.stream, 4)]
+    elif isinstance(instr, Shift):
+        found = [(instr.dst, 1)]
     elif isinstance(instr, VxmInstruction):
         planes = instr.result_dtype.planes
         found = [(instr.east - 1, planes)] * bool(instr.east)
@@ -69,6 +72,8 @@ def takes(event: Event) -> Iterator[tuple[int, int]]:
     instr, found = event.instr, list[tuple[int, int, int]]()
     if isinstance(instr, Write):
         found = [(instr.stream, 1, 0)]
+    elif isinstance(instr, Shift):
+        found = [(instr.src, 1, 0)]
     elif isinstance(instr, Gather):
         found = [(instr.indices, 2, 0)]
     elif isinstance(instr, LoadWeights):

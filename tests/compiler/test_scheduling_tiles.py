@@ -137,6 +137,30 @@ def test_a_chain_of_steps_on_an_input_a_row_and_an_immediate() -> None:
     np.testing.assert_array_equal(built.results["y"], expected)
 
 
+@pytest.mark.parametrize("shift", [-17, -8, 1, 31])
+@pytest.mark.parametrize("dtype", [F32, F16, I8])
+@pytest.mark.parametrize("first", ["constant", "result"])
+def test_rows_whose_lanes_are_moved_on_the_way(dtype: DType, shift: int, first: str) -> None:
+    """Up or down past both ends, of what the program begins with or has computed, beside the same rows as they are."""
+    given = RANDOM.integers(-9, 9, (2, 5, LANES)).astype(dtype.numpy)
+    x, z = (constant(n, v) for n, v in zip("xz", given, strict=True))
+    y, copy = Buffer("y", dtype, 5, LANES), Buffer("copy", dtype, 5, LANES)
+    source = x if first == "constant" else copy
+    ops = [
+        vector(copy, [Rows(x, 0, 0, 5)], [Step("mov", dtype, (entry(0),))]),
+        vector(
+            y,
+            [Rows(source, 0, 0, 5, shift=shift), Rows(z, 0, 0, 5)],
+            [Step("add", dtype, (entry(0), entry(1)))],
+        ),
+    ]
+    built = build(ops, [y, copy]).run()
+    moved = np.zeros_like(given[0])
+    kept = LANES - abs(shift)
+    moved[:, max(shift, 0) :][:, :kept] = given[0][:, max(-shift, 0) :][:, :kept]
+    np.testing.assert_array_equal(built.results["y"], moved + given[1])
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 16])
 @pytest.mark.parametrize("name", ["add", "max"])
 def test_a_running_reduction_with_a_step_on_its_result(name: str, rows: int) -> None:

@@ -16,7 +16,7 @@ from compiler.scheduling.core import Core
 from compiler.scheduling.liveness import mixed_up
 from compiler.scheduling.memory import Memory, Written
 from compiler.scheduling.tables import Tables
-from compiler.tiles import Buffer
+from compiler.tiles import Buffer, MatrixJob
 from emulator.jit import Kernel
 from isa.instruction import DType
 from isa.machine import load_chip
@@ -66,6 +66,24 @@ def test_encoder_layer(filled_model: Callable[..., Path], batch: int, seq: int) 
     """One MiniLM layer; at 97 and 100 rows, words freed by one tensor are written by two ops of another."""
     layer = filled_model("minilm.legacy.dynamic")
     assert difference(layer, {"batch": batch, "seq": seq}) < TOLERANCE
+
+
+@pytest.mark.parametrize("columns", [320, 384, 480, 496, 640, 768])
+def test_a_mean_over_lanes(columns: int) -> None:
+    """Of rows of several vectors; a last one of at most half a vector lets the others be folded onto that many lanes."""
+    weights = np.random.default_rng(3).standard_normal((64, columns), np.float32)
+    nodes = [
+        node("MatMul", "x w", "product"),
+        node("Relu", "product", "r"),
+        node("ReduceMean", "r", "mean", axes=[-1], keepdims=1),
+        node("Sub", "r mean", "y"),
+    ]
+    source = model(nodes, {"x": [5, 64]}, "y", {"w": weights}, opset=17)
+    assert difference(source, {}) < TOLERANCE
+    assert difference(source, {}, precision="strict") < STRICT
+    jobs = [op for op in compile_model(source, {}, "tsp1").tiles.ops if isinstance(op, MatrixJob)]
+    windows = {p.window for j in jobs for p in j.passes if str(p.weights.tile) == "@ones"}
+    assert windows == {160 if columns % 320 in range(1, 161) else 320}
 
 
 def test_words_are_not_written_before_their_last_tenant_is_read() -> None:
