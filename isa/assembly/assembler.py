@@ -63,6 +63,7 @@ class Assembler:
             elif (
                 statement is not None
                 and all_canonical(statement)
+                and not self._label_waits()
                 and self._quick(statement, source)
             ):
                 pass
@@ -78,6 +79,10 @@ class Assembler:
             self.note(error.code, error.message, source, column, error.hint)
         except WordError as error:
             self.note(error.code, error.message, source, error.column, error.hint)
+
+    def _label_waits(self) -> bool:
+        """Whether a label on a line of its own is still to name the next dispatch."""
+        return self._dispatcher is not None and self._dispatcher.waiting is not None
 
     def _quick(self, statement: Dispatch, source: Source) -> bool:
         """Take a dispatch without its columns; False where something is wrong with it."""

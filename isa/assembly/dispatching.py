@@ -84,7 +84,7 @@ class Dispatcher:
     labels: list[Label] = field(default_factory=list)
     arrivals: Arrivals = field(init=False)
     _seen: int = 0
-    _waiting: tuple[Word, Scope] | None = None
+    waiting: tuple[Word, Scope] | None = None
 
     def __post_init__(self) -> None:
         self.arrivals = Arrivals(self.machine)
@@ -103,7 +103,7 @@ class Dispatcher:
             else:
                 if not rows[0]:
                     return
-                if self._waiting is None:
+                if self.waiting is None:
                     if plan.label is not None:
                         self._name(Word(plan.label(digits), 0), scope, rows)
                     return
@@ -142,7 +142,7 @@ class Dispatcher:
     ) -> None:
         """Take one line, of which some parts may be ``taken`` already. Raises ``WrittenError``."""
         if written.label.text and not written.mnemonic.text:
-            self._waiting = (written.label, scope)
+            self.waiting = (written.label, scope)
             return
         if written.time.column and not written.time.text:
             raise WrittenError(
@@ -153,9 +153,15 @@ class Dispatcher:
         for part in self._parts(written, meaning)[len(rows) :]:
             row = self._one(part, written, meaning, source)
             if row is None:
+                if written.label.text:
+                    message = f"{written.mnemonic.text} is no dispatch, and takes no label"
+                    hint = "put the label on a line of its own; it names the next dispatch"
+                    raise WrittenError(
+                        ExpressionError(message, hint=hint, code=WRONG), written.label.column
+                    )
                 return
             rows.append(row)
-        waiting, self._waiting = self._waiting, None
+        waiting, self.waiting = self.waiting, None
         for word, where in [(written.label, scope), *([waiting] if waiting else [])]:
             if word.text:
                 self._name(word, where, rows)

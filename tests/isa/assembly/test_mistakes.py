@@ -41,6 +41,7 @@ LINE = HEAD.count("\n") + 1
         ("@n+ 1 x: read E0", 201, 5, "a time ends at whitespace", "leave the spaces out, or put it in parentheses"),
         ("@n scale(1, 2) x2", 201, 15, "unexpected 'x2' behind a call", "@t name(1, 2)"),
         ("@ x: read E0", 201, 2, "no time behind the @", "form: read address, stream"),
+        ("here: MEM_E1: nop 4", 213, 1, "nop is no dispatch, and takes no label", "put the label on a line of its own; it names the next dispatch"),
         ("n = 5", 201, 1, "unexpected 'n'; expected a cycle (@120), a directive (.let), a queue (MEM_E17) or the end of the line", ".let n = ... names a value"),
         ("let m = 5", 201, 1, "unexpected 'let'; expected a cycle (@120), a directive (.let), a queue (MEM_E17) or the end of the line", "a directive begins with a dot: .let name = expression"),
         ("// read", 201, 1, "unexpected '//'; expected a cycle (@120), a directive (.let), a queue (MEM_E17) or the end of the line", "a comment begins with ;, not with //"),
@@ -66,3 +67,15 @@ def test_what_it_should_have_been() -> None:
         "@5 MEM_W0: read 0x0000, E0 x2 +1",
         "@90 MEM_W0: read 0x0000, E0 x5",
     ]
+
+
+@pytest.mark.parametrize(
+    "first", ["MEM_E1: read 1, E0", "@0 MEM_E1: read 0x0001, E0", "@n-n x[0]: read E0"]
+)
+@pytest.mark.parametrize("between", ["", "MEM_E1: nop 2\n", "; a word\n\n"])
+def test_a_label_on_a_line_of_its_own_names_the_next_dispatch(first: str, between: str) -> None:
+    """Whatever kind of line that is, and with a ``nop`` before it."""
+    lines = f"here:\n{between}{first}\n@here+9 MEM_E5: read 0, E8"
+    found = disassemble(assemble(HEAD + lines))
+    start = 2 if "nop" in between and first.startswith("MEM") else 0
+    assert f"@{start + 9} MEM_E5: read 0x0000, E8" in found
