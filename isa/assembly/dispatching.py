@@ -16,6 +16,7 @@ from isa.assembly.lines import NO_INSTRUCTION, SYNTAX, Dispatch, Word
 from isa.assembly.names import TIME, UNKNOWN, Label, Meaning, Row, Scope, Subject, unknown
 from isa.assembly.planned import SPREAD, TELLING, Plan, UnplannedError
 from isa.assembly.planned import Part as Planned
+from isa.assembly.queues import MISUSE
 from isa.assembly.render import (
     WrittenError,
     interpolated,
@@ -154,11 +155,10 @@ class Dispatcher:
             row = self._one(part, written, meaning, source)
             if row is None:
                 if written.label.text:
-                    message = f"{written.mnemonic.text} is no dispatch, and takes no label"
                     hint = "put the label on a line of its own; it names the next dispatch"
-                    raise WrittenError(
-                        ExpressionError(message, hint=hint, code=WRONG), written.label.column
-                    )
+                    message = f"{written.mnemonic.text} takes no label"
+                    error = ExpressionError(message, hint=hint, code=MISUSE)
+                    raise WrittenError(error, written.label.column)
                 return
             rows.append(row)
         waiting, self.waiting = self.waiting, None

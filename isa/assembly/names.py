@@ -230,7 +230,12 @@ class Meaning:
 
     def _unknown(self, name: str) -> ExpressionError:
         """The error for a name that means nothing: of a chip's field, or of what stands before its dot."""
-        base, dot, _ = name.partition(".")
+        base, dot, attribute = name.partition(".")
+        owner = self.scope.find(base) if dot else None
+        if owner is not None:
+            of_label = "a label has " + ", ".join(f"{f}({base})" for f in _LABEL)
+            hint = of_label if isinstance(owner, Label) else f"it is {describe(owner)}"
+            return ExpressionError(f"{base!r} has no {attribute!r}", code=UNKNOWN, hint=hint)
         fields = [fact for fact, _ in self.machine.facts]
         if dot and any(fact.startswith(f"{base}.") for fact in fields):
             return unknown("chip field", name, fields, "tspc info --chip NAME lists them")

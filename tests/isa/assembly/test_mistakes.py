@@ -41,7 +41,7 @@ LINE = HEAD.count("\n") + 1
         ("@n+ 1 x: read E0", 201, 5, "a time ends at whitespace", "leave the spaces out, or put it in parentheses"),
         ("@n scale(1, 2) x2", 201, 15, "unexpected 'x2' behind a call", "@t name(1, 2)"),
         ("@ x: read E0", 201, 2, "no time behind the @", "form: read address, stream"),
-        ("here: MEM_E1: nop 4", 213, 1, "nop is no dispatch, and takes no label", "put the label on a line of its own; it names the next dispatch"),
+        ("here: MEM_E1: nop 4", 205, 1, "nop takes no label", "put the label on a line of its own; it names the next dispatch"),
         ("n = 5", 201, 1, "unexpected 'n'; expected a cycle (@120), a directive (.let), a queue (MEM_E17) or the end of the line", ".let n = ... names a value"),
         ("let m = 5", 201, 1, "unexpected 'let'; expected a cycle (@120), a directive (.let), a queue (MEM_E17) or the end of the line", "a directive begins with a dot: .let name = expression"),
         ("// read", 201, 1, "unexpected '//'; expected a cycle (@120), a directive (.let), a queue (MEM_E17) or the end of the line", "a comment begins with ;, not with //"),
@@ -79,3 +79,19 @@ def test_a_label_on_a_line_of_its_own_names_the_next_dispatch(first: str, betwee
     found = disassemble(assemble(HEAD + lines))
     start = 2 if "nop" in between and first.startswith("MEM") else 0
     assert f"@{start + 9} MEM_E5: read 0x0000, E8" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("here", "a label has start(here), end(here), done(here), next(here)"),
+        ("half", "it is the number 0.5"),
+        ("far", "it is the unit MEM_W3"),
+    ],
+)
+def test_what_stands_before_a_dot_has_no_such_part(name: str, hint: str) -> None:
+    with pytest.raises(AssemblyErrors) as caught:
+        assemble(HEAD + f"here: @0 MEM_E1: read 1, E0\n@{name}.end+3 MEM_E5: read 0, E8")
+    [error] = caught.value.errors
+    assert (error.number, error.column) == (209, 2)
+    assert (error.message, error.hint) == (f"'{name}' has no 'end'", hint)
