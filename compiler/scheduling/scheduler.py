@@ -7,7 +7,7 @@ priority first. A job is placed pass by pass, so that a short one may come in be
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -127,6 +127,22 @@ class _Writers:
         }
 
 
+class _Turns:
+    """Rows that load as weights, one job of a node after another, lie in alternate banks: some are written while others are read."""
+
+    def __init__(self) -> None:
+        self.known: set[int] = set()
+        self.jobs: Counter[tuple[int, DType]] = Counter()
+
+    def odd(self, job: MatrixJob) -> set[int]:
+        """The buffers that a job is the first to load, if it is the second, fourth or so of its node and type that has any."""
+        rows = [load.rows for p in job.passes for load in p.weights.loads]
+        fresh = {id(r.buffer) for r in rows if not r.buffer.preloaded} - self.known
+        self.known |= fresh
+        self.jobs[job.node, job.dtype] += bool(fresh)
+        return fresh if self.jobs[job.node, job.dtype] % 2 == 0 else set()
+
+
 def schedule(
     tiles: TileGraph,
     machine: Machine,
@@ -188,8 +204,6 @@ class _Run:
         self.stack: tuple[list[Running], list[Running]] = ([], [])
         self.bounds: dict[tuple[int, int], int] = {}
         self.done = 0
-        self.turned: set[int] = set()
-        self.turns: dict[tuple[int, DType], int] = {}
         self._dependences()
         self.level = self._levels()
         self.vectors = Urgency(self.level)
@@ -197,7 +211,7 @@ class _Run:
             self._offer(i)
 
     def _dependences(self) -> None:
-        writers = _Writers()
+        writers, turns = _Writers(), _Turns()
         for i, op in enumerate(self.tiles.ops):
             before: set[int] = set()
             for rows in op.reads():
@@ -208,7 +222,8 @@ class _Run:
             self._number(op)
             if isinstance(op, MatrixJob):
                 self._apart(op)
-                self._alternate(op)
+                for other in turns.odd(op):
+                    self.core.memory.generation[other] += 1
             else:
                 both = [self._fragment(rows) for rows in (*op.reads(), *op.writes())]
                 if isinstance(op, GatherOp):
@@ -261,16 +276,6 @@ class _Run:
                             pairs[id(own), id(other)] = [own, other]
         for pair in pairs.values():
             self.core.memory.join(pair)
-
-    def _alternate(self, job: MatrixJob) -> None:
-        """Rows that load as weights, one job after another, lie in alternate banks: some are written while others are read."""
-        rows = [load.rows for p in job.passes for load in p.weights.loads]
-        fresh = {id(r.buffer) for r in rows if not r.buffer.preloaded} - self.turned
-        if fresh:
-            self.turned |= fresh
-            turn = self.turns[job.node, job.dtype] = self.turns.get((job.node, job.dtype), -1) + 1
-            for buffer in fresh:
-                self.core.memory.generation[buffer] += turn % 2
 
     def _keep(self, buffer: Buffer) -> None:
         for chunk in range(buffer.chunks(self.core.machine.lanes)):
