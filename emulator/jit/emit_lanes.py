@@ -12,7 +12,7 @@ from emulator.jit.effects import Ints
 from emulator.jit.nodes import Graph, Kind
 from emulator.jit.places import Places
 from emulator.jit.table import Table
-from emulator.lowering.lanes import Indexed, Permute, Spread
+from emulator.lowering.lanes import Indexed, Permute, Slide, Spread
 from isa.instruction import Instruction
 from isa.ops.sxm import Distribute, Rotate, Shift, Transpose
 from isa.ops.sxm import Permute as PermuteOp
@@ -20,7 +20,7 @@ from isa.program import decode_args
 
 
 class LaneEmitter:
-    """Emits lane kernels into a table; with ``constants``, gathers take theirs from the program's rows.
+    """Emits lane kernels into a table; with ``constants``, gathers take theirs from the program's rows and shifts are copies.
 
     ``ranges`` are the words (slice, first, last) of the chip's memory that gathers read and scatters may change.
     """
@@ -69,12 +69,23 @@ class LaneEmitter:
             words = [count, *planes, *self._result(node)]
             self.table.add(Permute(), words, count * lanes)
             return
+        if self.constants is not None and isinstance(instr, Shift) and planes[2] == 1:
+            self._slide(node, instr.lanes, planes[0], planes[1])
+            return
         words = [count, self._map(instr), *planes]
         size = int(self.graph.size[burst])
         for plane in range(size):
             pointer, stride, _ = self._result(node)
             words += [pointer + plane * lanes, stride, 1]
         self.table.add(Spread(size), words, count * size * lanes)
+
+    def _slide(self, node: int, by: int, given: int, step: int) -> None:
+        """A shift ``by`` lanes of rows of bytes that lie side by side."""
+        lanes, count = self.places.lanes, int(self.graph.count[node])
+        kept, (out, pitch, _) = max(0, lanes - abs(by)), self._result(node)
+        start, first = (max(0, -by), max(0, by)) if kept else (0, 0)
+        words = [count, given + start, step, out, pitch, first, kept]
+        self.table.add(Slide(), words, count * lanes)
 
     def _read(self, node: int) -> list[int]:
         """The places of all byte planes that a node reads."""

@@ -70,6 +70,32 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Slide:
+    """``shift`` of bytes that lie side by side: a piece of each row is copied, the lanes around it are zero.
+
+    Descriptor: rows; first byte of the source's piece; bytes from row to row; destination; bytes from row to row; the
+    piece's first lane there; its lanes.
+    """
+
+    def source(self, target: Target) -> str:
+        """The kernel's module."""
+        f = Function()
+        rows, _, step, _, pitch, first, lanes = (f.word(i) for i in range(7))
+        given, out = f.pointer(1), f.pointer(3)
+        begin, end = f.share(rows)
+        f.declares.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        f.declares.add("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        with f.loop(begin, end) as row:
+            line = f.at(out, f.let(f"mul i64 {row}, {pitch}"))
+            f.do(f"call void @llvm.memset.p0.i64(ptr {line}, i8 0, i64 {target.lanes}, i1 false)")
+            piece, place = f.at(given, f.let(f"mul i64 {row}, {step}")), f.at(line, first)
+            f.do(
+                f"call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr {piece}, i64 {lanes}, i1 false)"
+            )
+        return module([("kernel", f)])
+
+
+@dataclass(frozen=True)
 class Spread:
     """``shift``, ``distribute``, ``rotate`` and ``transpose``: ``out[i] = in[table[i]]``, or zero where the entry is negative.
 
