@@ -66,6 +66,7 @@ class Kernel:
         self._library = Library(host, host.target(program.machine), ObjectCache(directory))
         self.shapes: list[Shape] = []
         self._complete = False
+        self._walker = Walker(self._library, threads)
         self._prepared = self._kept(plain)
         self._trace = Trace.of(program, self._prepared.cycles)
         self._allocate()
@@ -98,14 +99,13 @@ class Kernel:
         if found is not None:
             prepared = Prepared.from_bytes(found)
             with suppress(KeyError):  # a kernel went missing
-                self._addresses = np.array(library.addresses(prepared.kernels), np.int64)
+                library.addresses(prepared.kernels)
                 return prepared
         from emulator.jit.prepare import prepare  # of no use where all is kept
 
         prepared, self.shapes = prepare(program, library, plain)
         if keep:
             return_memory()
-        self._addresses = np.array(library.addresses(prepared.kernels), np.int64)
         if store is not None and keep:
             store.put(key, prepared.to_bytes(), "plan", MOST_KEPT)
         return prepared
@@ -128,16 +128,17 @@ class Kernel:
         starts[Region.TABLES] = tables.ctypes.data
         tables[:] = placed(prepared.tables, starts)
         self._copy(prepared.copied)
-        self._walker = Walker(self._library, self.threads)
         first, words = placed(prepared.once_words, starts), placed(prepared.words, starts)
         self._walker.walk(self._bound(prepared.once, first))
         self._entries = self._bound(prepared.entries, words)
         self._held = (memory, tables, words)
 
     def _bound(self, entries: Ints, words: Ints) -> Ints:
-        """Entries as the driver walks them."""
-        out = entries.copy()
-        out[:, 0] = self._addresses[entries[:, 0]] if len(entries) else 0
+        """Entries as the driver walks them, once their kernels are compiled."""
+        out, kernels = entries.copy(), self._prepared.kernels
+        used, which = np.unique(entries[:, 0], return_inverse=True)
+        addresses = self._library.addresses(kernels[number] for number in used.tolist())
+        out[:, 0] = np.array(addresses, np.int64)[which]
         out[:, 1] = words.ctypes.data + 8 * entries[:, 1]
         return out
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import numpy as np
 
@@ -29,6 +33,9 @@ from emulator.jit.uniform import uniform_passes
 from isa.ops.mem import Read
 from isa.program import Program
 
+SWITCH: Final = 0.0002
+"""Seconds that Python keeps the thread that compiles waiting, which asks for its turn some twenty times a kernel."""
+
 
 def prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared, list[Shape]]:
     """A program for a library's target, and the kernel of each entry of a run.
@@ -37,13 +44,23 @@ def prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared, 
     ``InternalError`` TSP97x for a program that no verifier has accepted.
     """
     check_bounds(program)
-    collecting = gc.isenabled()
-    gc.disable()  # a hundred thousand objects that all stay: looking for cycles costs a fifth
-    try:
+    with _undisturbed():
         return _prepare(program, library, plain)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without looking for cycles, which costs a fifth: a hundred thousand objects that all stay. Threads take turns sooner."""
+    collecting, interval = gc.isenabled(), sys.getswitchinterval()
+    gc.disable()
+    sys.setswitchinterval(min(SWITCH, interval))
+    try:
+        yield
     finally:
         if collecting:
             gc.enable()
+        if interval > SWITCH:  # else another thread prepares as well, and sets it back
+            sys.setswitchinterval(interval)
 
 
 def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared, list[Shape]]:
