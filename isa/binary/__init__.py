@@ -105,7 +105,13 @@ def read(path: str | os.PathLike[str], machine: Machine | None = None) -> Progra
 
 
 def _program(fetch: Fetch, size: int, machine: Machine | None, where: str) -> Program:
-    sections, abi = load(fetch, size, where)
+    program, digest = load(fetch, size, where, lambda s, abi: _parsed(s, abi, machine, where))
+    settle(program, digest)
+    return program
+
+
+def _parsed(sections: dict[str, Section], abi: str, machine: Machine | None, where: str) -> Program:
+    """The program of sections, of whose constants only the shape is looked at."""
     raw = sections["facts"].raw.tobytes()
     facts = decode_facts(raw, where)
     if facts.machine.abi_hash != abi:
@@ -126,7 +132,6 @@ def _program(fetch: Fetch, size: int, machine: Machine | None, where: str) -> Pr
         facts.nodes,
         facts.meta,
     )
-    settle(program, constants.digest)
     _check_indices(program, where)
     if encode_facts(program) != raw:
         raise InputError(519, "section facts is not in its canonical form", where=where)

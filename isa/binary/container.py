@@ -13,10 +13,10 @@ import json
 import math
 import struct
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,10 @@ class Section:
     digest: str = ""
 
 
+T = TypeVar("T")
+Parse = Callable[[dict[str, Section], str], T]
+
+
 def _header(shapes: dict[str, tuple[int, ...]], digests: dict[str, str], abi: str) -> bytes:
     """The header that belongs to such sections, padded so that the first section begins on a page."""
     metadata = {"format": FORMAT, "version": VERSION, "chip": abi, "isa": isa_hash()}
@@ -102,8 +106,11 @@ def _digest(section: Section) -> str:
     return section.digest or hashlib.sha256(section.raw.data).hexdigest()
 
 
-def load(fetch: Fetch, size: int, where: str) -> tuple[dict[str, Section], str]:
-    """Sections and chip ABI hash of a file of ``size`` bytes.
+def load(fetch: Fetch, size: int, where: str, parse: Parse[T]) -> tuple[T, str]:
+    """What ``parse`` makes of the sections and the chip ABI hash of a file of ``size`` bytes; the last section's SHA-256 (hex).
+
+    It is called while the last section is hashed, when all before it were found intact. Nothing is given back, and nothing
+    that it raises counts, before the whole file was.
 
     Raises ``InputError``: TSP502 cut short, TSP503 no program, TSP504/505 header, TSP506 version, TSP507 sections, TSP508
     bytes behind the end, TSP509 checksum, TSP519 any other deviation.
@@ -130,33 +137,43 @@ def load(fetch: Fetch, size: int, where: str) -> tuple[dict[str, Section], str]:
     shapes = {name: _shape(header, name, where) for name in SECTIONS}
     begin = 8 + length
     _check_size(header, begin, size, where)
-    sections, digests = {}, {}
-    for name in SECTIONS:
-        start, end = header[name]["data_offsets"]
-        raw, digests[name] = _hashed(fetch, begin + start, end - start)
+    abi, sections, digests = str(metadata.get("chip")), dict[str, Section](), dict[str, str]()
+
+    def check(name: str, known: Future[str]) -> None:
+        digests[name] = known.result()
         if metadata.get(f"sha256.{name}") != digests[name]:
             message = f"section {name} is damaged: its SHA-256 is another"
             raise InputError(509, message, where=where)
-        pad = header.get(f"pad.{name}")
-        if pad is not None and fetch(begin + end, -end % PAGE, _nobody).any():
-            raise InputError(512, f"the gap behind section {name} is not zero", where=where)
-        sections[name] = Section(shapes[name], raw, digests[name])
-    abi = str(metadata.get("chip"))
-    if _header(shapes, digests, abi) != written:
-        raise InputError(519, "the header is not the one of its sections", where=where)
-    return sections, abi
+
+    with ThreadPoolExecutor(1, "tspc-hash") as worker:
+        for name in SECTIONS:
+            start, end = header[name]["data_offsets"]
+            raw, known = _hashed(fetch, begin + start, end - start, worker)
+            sections[name] = Section(shapes[name], raw)
+            if name == list(SECTIONS)[-1]:
+                break
+            check(name, known)
+            pad = header.get(f"pad.{name}")
+            if pad is not None and fetch(begin + end, -end % PAGE, _nobody).any():
+                raise InputError(512, f"the gap behind section {name} is not zero", where=where)
+        try:
+            made = parse(sections, abi)
+        finally:
+            check(name, known)
+            if _header(shapes, digests, abi) != written:
+                raise InputError(519, "the header is not the one of its sections", where=where)
+    return made, digests[name]
 
 
 def _nobody(_piece: Raw) -> None:
     pass
 
 
-def _hashed(fetch: Fetch, offset: int, size: int) -> tuple[Raw, str]:
-    """Bytes of a file and their SHA-256 (hex), which is computed while the next piece is read."""
+def _hashed(fetch: Fetch, offset: int, size: int, worker: Executor) -> tuple[Raw, Future[str]]:
+    """Bytes of a file, and their SHA-256 (hex), on which the one ``worker`` has been at work since the first piece was read."""
     found = hashlib.sha256()
-    with ThreadPoolExecutor(1, "tspc-hash") as worker:
-        raw = fetch(offset, size, lambda piece: worker.submit(found.update, piece.data))
-    return raw, found.hexdigest()
+    raw = fetch(offset, size, lambda piece: worker.submit(found.update, piece.data))
+    return raw, worker.submit(found.hexdigest)
 
 
 def _shape(header: dict[str, Any], name: str, where: str) -> tuple[int, ...]:

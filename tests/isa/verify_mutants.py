@@ -83,7 +83,7 @@ def parts(data: bytes) -> tuple[dict[str, Section], str, Program]:
         told(out)
         return out
 
-    sections, abi = load(fetch, len(data), "")
+    (sections, abi), _ = load(fetch, len(data), "", lambda *found: found)
     return sections, abi, from_bytes(data)
 
 

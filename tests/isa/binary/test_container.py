@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from isa.binary import from_bytes, read, to_bytes, write
+from isa.binary.container import Raw, Told, dump, load
 from isa.errors import InputError
 from isa.instruction import DType
 from isa.machine import Machine
@@ -87,6 +88,23 @@ def test_a_flipped_bit_anywhere_is_refused(small: bytes) -> None:
         damaged = bytearray(small)
         damaged[place] ^= 1 << bit
         assert 500 < refused(bytes(damaged)) < 520, (place, bit)
+
+
+def test_damage_is_told_before_what_it_may_have_caused(small: bytes) -> None:
+    """Constants are still hashed while the sections before them are looked at; what is found there counts only after."""
+    view = np.frombuffer(small, np.uint8)
+
+    def fetch(offset: int, size: int, told: Told) -> Raw:
+        told(view[offset : offset + size])
+        return view[offset : offset + size]
+
+    (sections, abi), _ = load(fetch, len(small), "", lambda *found: found)
+    segments = sections["segments"].raw.copy()
+    segments.view(SEGMENT)["count"] = 4
+    wrong = sections | {"segments": replace(sections["segments"], raw=segments)}
+    data = b"".join(dump(wrong, abi))
+    assert refused(data) == 517
+    assert refused(data[:-1] + bytes([data[-1] ^ 1])) == 509
 
 
 def test_truncated_anywhere_is_refused(small: bytes) -> None:
