@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
 
@@ -16,6 +17,11 @@ from emulator.lowering.driver import STATE, Driver
 WORD: Final = ctypes.c_int64
 POINTER: Final = ctypes.c_void_p
 CALL: Final = ctypes.CFUNCTYPE(None, POINTER, WORD, WORD, POINTER, POINTER)
+
+
+def this_core() -> int:
+    """The core that runs the calling thread, as Linux numbers them."""
+    return int(ctypes.CDLL(None).sched_getcpu())
 
 
 class Walker:
@@ -31,17 +37,40 @@ class Walker:
         self._rest = rest.value or 0
         self._pool: ThreadPoolExecutor | None = None
         self._owner = 0
+        self._ids: list[int] = []
 
     def walk(self, entries: Ints) -> None:
         """Run all entries, in order; returns when every thread is done."""
         state = np.zeros((len(entries), STATE), np.int64)
         table = entries.ctypes.data, len(entries), self.threads, state.ctypes.data, self._rest
-        others = [self._helpers().submit(self._call, *table) for _ in range(1, self.threads)]
+        if self.threads > 1:
+            pool = self._helpers()
+            self._keep_apart()
+        others = [pool.submit(self._call, *table) for _ in range(1, self.threads)]
         self._call(*table)
         wait(others)
 
     def _helpers(self) -> ThreadPoolExecutor:
         """The other threads: kept from walk to walk, but not beyond a fork, which leaves them behind."""
         if self._pool is None or self._owner != os.getpid():
-            self._pool, self._owner = ThreadPoolExecutor(self.threads - 1, "tspc-run"), os.getpid()
+            self._ids = []
+            self._pool, self._owner = (
+                ThreadPoolExecutor(self.threads - 1, "tspc-run", self._begin),
+                os.getpid(),
+            )
         return self._pool
+
+    def _begin(self) -> None:
+        """A helper that starts tells who it is."""
+        self._ids.append(threading.get_native_id())
+
+    def _keep_apart(self) -> None:
+        """Let the system wake helpers on any core but the caller's.
+
+        Woken there, a helper waits for the caller, who looks busy for as long as it waits for the helper's share.
+        """
+        if not hasattr(os, "sched_setaffinity"):
+            return
+        cores = os.sched_getaffinity(0) - {this_core()}
+        for helper in self._ids if cores else ():
+            os.sched_setaffinity(helper, cores)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emulator.jit import Kernel, table
+from emulator.jit import Kernel, table, walk
 from emulator.reference import ReferenceInterpreter
 from isa.instruction import DType
 from isa.machine import load_chip
@@ -70,3 +70,22 @@ def test_a_process_forked_after_a_run_has_threads_of_its_own(tmp_path: Path) -> 
         kernel.run(inputs)
         os._exit(0 if (kernel.final_memory == expected).all() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the system does not say which core runs a thread"
+)
+def test_helpers_are_not_woken_on_the_core_of_the_caller(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cores = os.sched_getaffinity(0)
+    kernel = Kernel(random_program(900, TINY), 3, tmp_path)
+    inputs = random_inputs(900, kernel.program)
+    kernel.run(inputs)
+    helpers = kernel._walker._ids
+    assert 1 <= len(helpers) <= 2
+    for core in cores:
+        monkeypatch.setattr(walk, "this_core", lambda core=core: core)
+        kernel.run(inputs)
+        assert all(os.sched_getaffinity(h) == (cores - {core} or cores) for h in helpers)
+    assert os.sched_getaffinity(0) == cores
