@@ -51,8 +51,11 @@ class Constants:
 
     def pointers(self, burst: Ints, index: Ints) -> Ints:
         """Addresses of the constants that instances of MEM read bursts name."""
-        rows = self.rows(*self._named(burst, index))
-        return Region.CONSTANTS.base + rows * self.program.machine.lanes
+        first = self._queue * self.depth + self._address
+        rows = self._rows[first[burst] + index * self._stride[burst]]
+        out = np.multiply(rows, self.program.machine.lanes, dtype=np.int64)
+        out += Region.CONSTANTS.base
+        return out
 
     def _named(self, burst: Ints, index: Ints) -> tuple[Ints, Ints]:
         return self._queue[burst], self._address[burst] + index * self._stride[burst]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from emulator.image import CHUNK, Image, constant_words, image_shape, read_outputs, write_inputs
 from emulator.jit.cache import ObjectCache, default_directory
-from emulator.jit.effects import Ints
+from emulator.jit.effects import Ints, distinct
 from emulator.jit.guarded import guarded, sheltered
 from emulator.jit.host import this_host
 from emulator.jit.library import Library, Shape
@@ -136,9 +136,9 @@ class Kernel:
     def _bound(self, entries: Ints, words: Ints) -> Ints:
         """Entries as the driver walks them, once their kernels are compiled."""
         out, kernels = entries.copy(), self._prepared.kernels
-        used, which = np.unique(entries[:, 0], return_inverse=True)
+        used = distinct(entries[:, 0])
         addresses = self._library.addresses(kernels[number] for number in used.tolist())
-        out[:, 0] = np.array(addresses, np.int64)[which]
+        out[:, 0] = np.array(addresses, np.int64)[np.searchsorted(used, entries[:, 0])]
         out[:, 1] = words.ctypes.data + 8 * entries[:, 1]
         return out
 

@@ -53,11 +53,11 @@ class Panels:
         """Entries that pack ``constant`` installs which are used; equal ones share a panel. ``table`` runs before the first run."""
         installs = self.graph.installs
         chosen = constant & (self.k > 0)
-        columns = np.repeat(chosen, installs.columns)
-        pointers, steps = np.zeros_like(installs.burst), np.ones_like(installs.burst)
-        pointers[columns] = constants.pointers(installs.burst[columns], installs.index[columns])
+        at = np.flatnonzero(np.repeat(chosen, installs.columns))
+        pointers = constants.pointers(installs.burst[at], installs.index[at])
+        steps, end = np.ones_like(pointers), 0
         for number in np.flatnonzero(chosen).tolist():
-            own = slice(installs.start[number], installs.start[number + 1])
+            own = slice(end, end := end + int(installs.columns[number]))
             facts = (self.low[number], self.k[number], installs.dtype[number])
             given = np.ascontiguousarray(pointers[own, : self.planes[number]])
             key = given.tobytes() + np.array(facts).tobytes()

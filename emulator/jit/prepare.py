@@ -30,7 +30,11 @@ from emulator.jit.storage import Storage
 from emulator.jit.table import Kept, Table
 from emulator.jit.timing import run_cycles
 from emulator.jit.uniform import uniform_passes
+from emulator.lowering.matrix import Multiply
+from emulator.lowering.packing import Pack
+from isa.instruction import DType
 from isa.ops.mem import Read
+from isa.ops.mxm import InstallWeights
 from isa.program import Program
 
 SWITCH: Final = 0.0002
@@ -44,6 +48,7 @@ def prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared, 
     ``InternalError`` TSP97x for a program that no verifier has accepted.
     """
     check_bounds(program)
+    _expect(program, library, plain)
     with _undisturbed():
         return _prepare(program, library, plain)
 
@@ -61,6 +66,16 @@ def _undisturbed() -> Iterator[None]:
             gc.enable()
         if interval > SWITCH:  # else another thread prepares as well, and sets it back
             sys.setswitchinterval(interval)
+
+
+def _expect(program: Program, library: Library, plain: bool) -> None:
+    """Have compiled from now on, while all else is found out, what every fp16 pass needs."""
+    installs = program.bursts["opcode"] == InstallWeights.opcode
+    if (installs & (program.bursts["args"][:, 0] == DType.F16)).any():
+        window = program.machine["mxm.window"]
+        fast = Pack.can_be_fast(library.target, window)
+        library.want(Pack(DType.F16.planes, fast))
+        library.want(Multiply(window, fast and not plain))
 
 
 def _prepare(program: Program, library: Library, plain: bool) -> tuple[Prepared, list[Shape]]:
@@ -133,11 +148,11 @@ def _emit(plan: Plan, rows: RowEmitter, lanes: LaneEmitter, matrix: MatrixEmitte
 def _constant_weights(graph: Graph, changing: Changing) -> Bools:
     """``[installs]``: whether every byte is a word of memory that is the same in all runs from the start."""
     installs, variable = graph.installs, changing.variable
+    fixed = (variable[:, 1:] == variable[:, :-1]).reshape(-1)
     is_read = (graph.opcode == Read.opcode)[installs.burst]
-    slices = graph.queue[installs.burst]
-    address = graph.args[installs.burst, 0] + installs.index * graph.stride[installs.burst]
-    slices, address = (np.where(is_read, place, 0) for place in (slices, address))
-    return installs.all_of(is_read & (variable[slices, address + 1] == variable[slices, address]))
+    first = graph.queue * graph.machine.words + graph.args[:, 0]
+    word = first[installs.burst] + installs.index * graph.stride[installs.burst]
+    return installs.all_of(is_read & fixed[np.where(is_read, word, 0)])
 
 
 def _used(plan: Plan, moves: Moves, activations: Activations) -> Ints:

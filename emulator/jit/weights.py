@@ -129,12 +129,14 @@ class Installs:
         if (last < 0).any():
             time = int(dispatched[install[np.argmax(last < 0)]] % SPAN)
             raise InternalError(NO_WEIGHTS, f"cycle {time}: an installed column was not loaded")
-        sources = []
+        sources = [np.empty((len(install), DType.F16.planes), np.int64) for _ in range(3)]
+        read, instance, more = loads.read[last], loads.instance[last], PLANES[self.dtype] - 1
         for number in range(DType.F16.planes):
-            reads = loads.read[last] + np.minimum(number, PLANES[self.dtype][install] - 1)
+            reads = read + np.minimum(number, more)[install]
             reads = np.minimum(reads, len(self.links.burst) - 1)
-            sources.append(self.links.at(reads, loads.instance[last])[:3])
-        self.burst, self.part, self.index = (np.stack(s, 1) for s in zip(*sources, strict=True))
+            for column, values in zip(sources, self.links.at(reads, instance), strict=False):
+                column[:, number] = values
+        self.burst, self.part, self.index = sources
 
     def _find_meetings(self) -> None:
         """The install that the first activation of each ``abc`` burst meets, and which bursts meet several."""
