@@ -21,18 +21,19 @@ Ints = npt.NDArray[np.int64]
 def check_bounds(program: Program) -> None:
     """Raise ``InternalError`` TSP974 for a burst that leaves its slice, its plane or its queue: verify programs first."""
     machine, bursts = program.machine, program.bursts
-    kinds = np.array([*machine.queue_kinds, ""])
     queue = np.minimum(bursts["queue"], machine.queues)
-    for opcode in distinct(bursts["opcode"]):
+    opcodes = np.ascontiguousarray(bursts["opcode"])
+    for opcode in distinct(opcodes):
         cls = BY_OPCODE.get(int(opcode))
-        rows = np.flatnonzero(bursts["opcode"] == opcode)
+        rows = np.flatnonzero(opcodes == opcode)
         if cls is None or cls.word_only:
             raise _outside(program, int(rows[0]))
         some = bursts[rows]
         wrong = (some["count"] < 1) | (some["interval"] < 1) | (some["cycle"] < 0)
         wrong |= queue[rows] >= machine.queues
         if cls.unit != "ICU":
-            wrong |= kinds[queue[rows]] != cls.unit
+            fits = np.array([*(kind == cls.unit for kind in machine.queue_kinds), False])
+            wrong |= ~fits[queue[rows]]
         args = {o.name: some["args"][:, i].astype(np.int64) for i, o in enumerate(cls.operands)}
         reach = (some["count"] - 1) * some["stride"]
         for low, high, limit in _ranges(machine, cls.mnemonic, args, reach):

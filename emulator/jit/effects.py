@@ -22,6 +22,8 @@ from isa.program import Program
 Ints = npt.NDArray[np.int64]
 SPAN: Final = 1 << 44
 """Diagonals of one stream; a program is far shorter."""
+PART_BITS: Final = 16
+"""Slots and byte planes have fewer."""
 WHOLE: Final = 255
 """The ``part`` of a put that gives all of a result at once."""
 PLANES: Final = np.array([d.planes for d in DType], np.int64)
@@ -44,7 +46,7 @@ class Progressions:
         if not self.chunks:
             return np.zeros((0, 6), np.int64)
         rows = np.concatenate(self.chunks)
-        return np.ascontiguousarray(rows[np.lexsort((rows[:, 1], rows[:, 0]))])
+        return rows[np.argsort(rows[:, 0] << PART_BITS | rows[:, 1], kind="stable")]
 
 
 class Effects:
@@ -66,9 +68,10 @@ class Effects:
         self.position = np.array(self.machine.queue_positions)[self.bursts["queue"]]
         self.cycle = self.bursts["cycle"].astype(np.int64)
         self._reads, self._puts = Progressions(), Progressions()
-        for opcode in distinct(self.bursts["opcode"]):
+        opcodes = np.ascontiguousarray(self.bursts["opcode"])
+        for opcode in distinct(opcodes):
             cls = BY_OPCODE[int(opcode)]
-            rows = np.flatnonzero(self.bursts["opcode"] == opcode)
+            rows = np.flatnonzero(opcodes == opcode)
             if cls.unit == "ICU":
                 continue
             if cls.mnemonic not in EFFECTS:

@@ -35,7 +35,7 @@ class Ends:
         n = access.planes
         which = np.repeat(np.arange(len(n)), n)
         stream = ramp(access.stream, np.ones_like(n), n)
-        order = np.argsort(stream, kind="stable")
+        order = np.argsort(stream.astype(np.uint16), kind="stable")  # sorted by its digits
         which, stream = which[order], stream[order]
         bursts, delay = access.bursts[which], access.delay[which]
         place = ctx.position[bursts]

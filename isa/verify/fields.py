@@ -137,14 +137,14 @@ def _order(ctx: Context) -> None:
 
 def _queue(ctx: Context, cls: type[Instruction], bursts: Ints) -> None:
     m = ctx.machine
-    kinds = np.array([*m.queue_kinds, ""])
+    fits = np.array([*(kind == cls.unit for kind in m.queue_kinds), False])
     queue = ctx.queue[bursts]
     exists = queue < m.queues
     why = f"the chip has {m.queues} queues, numbered from 0"
     flag(ctx, 304, bursts, ~exists, why, "use one of those")
     if cls.unit == "ICU":
         return
-    wrong = exists & (kinds[np.minimum(queue, len(kinds) - 1)] != cls.unit)
+    wrong = exists & ~fits[np.minimum(queue, m.queues)]
     fit = [n for n, k in zip(m.queue_names, m.queue_kinds, strict=True) if k == cls.unit]
     if cls.role >= 0:
         fit = fit[cls.role :: 3]
@@ -170,12 +170,13 @@ def _field(ctx: Context, operand: Operand, bursts: Ints, column: int) -> None:
     def why(burst: int) -> str:
         return complaint(operand, int(ctx.args[burst, column]), ctx.machine)
 
-    kinds = {
-        Kind.DTYPE: f"name a type: {', '.join(words.type_name(t) for t in DType)}",
-        Kind.STREAM: f"name one of {words.group_name(ctx.machine, 0, ctx.machine.streams)}, or of the W streams",
-        Kind.SOURCE: "name a stream, an ALU or an immediate",
-    }
-    flag(ctx, 305, bursts, bad, why, kinds.get(operand.kind, f"write {low} .. {high}"))
+    if bad.any():
+        kinds = {
+            Kind.DTYPE: f"name a type: {', '.join(words.type_name(t) for t in DType)}",
+            Kind.STREAM: f"name one of {words.group_name(ctx.machine, 0, ctx.machine.streams)}, or of the W streams",
+            Kind.SOURCE: "name a stream, an ALU or an immediate",
+        }
+        flag(ctx, 305, bursts, bad, why, kinds.get(operand.kind, f"write {low} .. {high}"))
     if not operand.strided:
         return
     stride, count = ctx.stride[bursts], ctx.count[bursts]

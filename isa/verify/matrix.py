@@ -125,12 +125,12 @@ def _columns(ctx: Context, user: User, installs: Dispatches, all_installs: Dispa
     useful = effective > np.append(floor, FAR)[to]
     for start in range(0, len(installs), BLOCK):
         size = min(BLOCK, len(installs) - start)
-        loaded = np.zeros((size, lanes + 1), np.int32)
+        loaded = np.zeros((size, lanes + 1), np.int8)
         lo, hi = np.searchsorted(to, (start, start + size))
         for g in range(int(groups.max(initial=0))):
             here = lo + np.flatnonzero(useful[lo:hi] & (groups[lo:hi] > g))
             loaded[to[here] - start, column[here] + g * spread[here] + 1] = 1
-        total = np.cumsum(loaded, axis=1)
+        total = np.cumsum(loaded, axis=1, dtype=np.int32)
         rows, here = np.arange(size), slice(start, start + size)
         have = total[rows, first[here] + columns[here]] - total[rows, first[here]]
         for i in np.flatnonzero(have != columns[here])[: report.CAP]:

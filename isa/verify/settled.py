@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from isa.verify.accesses import touched
-from isa.verify.context import MAX_CYCLE, Bools, Context, Ints, once, ramp
+from isa.verify.context import MAX_CYCLE, Bools, Context, Ints, ramp
 from isa.verify.tags import BYTES
 
 SPAN: Final = MAX_CYCLE << 1
@@ -66,15 +66,19 @@ def settle(ctx: Context, initial: dict[int, Bools], declared: dict[int, Ints]) -
     flat = before.reshape(-1)
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     edges = [a[b] for a in (low, end) for b in (read, write, loose)]
-    cuts = once(np.concatenate([changes, *edges]))
+    marked = np.zeros(len(flat) + 1, np.bool_)
+    for some in (changes, *edges):
+        marked[some] = True
+    cuts = np.flatnonzero(marked)
     if len(cuts) > MOST_PIECES:
         none = np.zeros(0, np.int64)
         return Settled(np.zeros(len(ctx), np.bool_), (none, none), (none, none))
-    looks = _parts(ctx, read, cuts, low, end, 0)
-    writes = _parts(ctx, write, cuts, low, end, ctx.machine.timing("mem_write"))
+    number = np.cumsum(marked) - 1
+    looks = _parts(ctx, read, cuts, number, low, end, 0)
+    writes = _parts(ctx, write, cuts, number, low, end, ctx.machine.timing("mem_write"))
     writes = writes.take(np.lexsort((writes.start, writes.piece)))
     unsure = np.zeros(len(cuts) + 1, np.bool_)
-    unsure[_parts(ctx, loose, cuts, low, end, 0).piece] = True
+    unsure[_parts(ctx, loose, cuts, number, low, end, 0).piece] = True
     crowded = (writes.piece[1:] == writes.piece[:-1]) & (writes.start[1:] <= writes.end[:-1])
     unsure[writes.piece[1:][crowded]] = True
     writer, known = _writers(ctx, looks, writes)
@@ -107,10 +111,15 @@ def _words(ctx: Context, bursts: Ints, width: int) -> tuple[Ints, Ints]:
     return place + np.minimum(far, 0), place + np.maximum(far, 0) + reach + 1
 
 
-def _parts(ctx: Context, bursts: Ints, cuts: Ints, low: Ints, end: Ints, latency: int) -> _Parts:
-    """Bursts piece by piece; ``latency`` is how much later than dispatched a dispatch counts."""
-    begin = np.searchsorted(cuts, low[bursts])
-    n = np.searchsorted(cuts, end[bursts]) - begin
+def _parts(
+    ctx: Context, bursts: Ints, cuts: Ints, number: Ints, low: Ints, end: Ints, latency: int
+) -> _Parts:
+    """Bursts piece by piece; ``latency`` is how much later than dispatched a dispatch counts.
+
+    ``low`` and ``end`` are among ``cuts``; ``number`` says the how manieth.
+    """
+    begin = number[low[bursts]]
+    n = number[end[bursts]] - begin
     which = np.repeat(bursts, n)
     piece = ramp(begin, np.ones_like(begin), n)
     skipped, rest = cuts[piece] - low[which], end[which] - np.append(cuts, 0)[piece + 1]
