@@ -38,6 +38,8 @@ PENDING = 0.25
 """What a cycle of reads still to be placed costs beside one that is placed; this and the next found by trial on BERT-base."""
 ROLE_COST = (0, 128, 256)
 """Cycles that a slice of the own role, the weights' and the other role costs."""
+ROOMY_COST = 64
+"""What one of the weights' costs where all weights fit in a single bank of theirs: the other is room to spare."""
 BANK_COST = 64
 """Cycles that the bank costs in which what a result is computed from lies."""
 WEIGHTS_BANK = 1024
@@ -76,6 +78,7 @@ class Core:
     end: int = 0
     rotation: int = 0
     copy_below: float = COPY_BELOW
+    weights: int = 0  # words that one copy of all weights takes
 
     def __post_init__(self) -> None:
         m = self.machine
@@ -89,7 +92,9 @@ class Core:
         self.inner = m.slices * INNER // 44
         self.outer = m.slices - m.slices * OUTER // 44
         self.role = [self._role(operand) for operand in (False, True)]
-        self.role_cost = [np.array(ROLE_COST)[role] for role in self.role]
+        roomy = self.weights <= 2 * (self.outer - self.inner) * m["mem.words"]
+        costs = np.array((ROLE_COST[0], ROOMY_COST, ROLE_COST[2]) if roomy else ROLE_COST)
+        self.role_cost = [costs[role] for role in self.role]
         dear = WEIGHTS_BANK if self.per > SMALL_CHIP else 0
         self.weights_cost = np.zeros((m["mem.banks"], 2 * self.per), np.int64)
         self.weights_cost[CONSTANT_BANK] = dear * (self.role[0] == 1)

@@ -151,7 +151,8 @@ def schedule(
 ) -> tuple[Placement, Schedule]:
     """Place every op of ``tiles``; raises ``LimitError`` TSP413 when something does not fit."""
     core = Core(
-        machine, Tables(machine), Memory(machine), rotation=variant.rotation, copy_below=variant.copy_below
+        machine, Tables(machine), Memory(machine), rotation=variant.rotation,
+        copy_below=variant.copy_below, weights=_weights(tiles),
     )  # fmt: skip
     run = _Run(core, tiles, variant, progress)
     run.gather.place_tables(op for op in tiles.ops if isinstance(op, GatherOp))
@@ -162,6 +163,13 @@ def schedule(
     bursts = core.bursts.array()
     result = Schedule(machine, bursts, cycles, busy, tuple(tiles.nodes))
     return Placement(machine, core.memory), result
+
+
+def _weights(tiles: TileGraph) -> int:
+    """Words of all constant weights: two byte planes a column."""
+    jobs = (op for op in tiles.ops if isinstance(op, MatrixJob))
+    held = {id(tile): tile for job in jobs for p in job.passes if (tile := p.weights.tile)}
+    return DType.F16.planes * sum(tile.columns for tile in held.values())
 
 
 def _place_inputs(core: Core, tiles: TileGraph) -> None:
@@ -341,13 +349,17 @@ class _Run:
             i for i, s in starts.items() if s <= first + (self.variant.slack if running else WINDOW)
         ]
         here = [i for i in near if self.matrix.local(self.jobs[i], pair.hemisphere)] or near
-        best = sorted(here, key=lambda i: (not _light(jobs[i]), -self.level[i], i))
+        best = sorted(here, key=lambda i: (-self._rank(i), i))
         half = self.variant.trials // 2
         urgent, rest = best[: self.variant.trials - half], best[self.variant.trials - half :]
         soon = sorted(rest, key=lambda i: (starts[i], -self.level[i], i))[:half]
         tried = [i for i in best if i in (*urgent, *soon)]
         latest = pair.free + self.variant.slack if running is not None else None
         return self.probes.choose(jobs, tried, starts, pair, latest)
+
+    def _rank(self, i: int) -> int:
+        """A job's priority beside others; a short one has no lead there: it may go in between later, what it starves may not."""
+        return self.level[i] - (self.variant.lead if _light(self.jobs[i]) else 0)
 
     def _bound(self, i: int, hemisphere: int) -> int:
         """`MatrixPlacer.bound` of a job that waits: all it reads is placed, so nothing changes any more."""

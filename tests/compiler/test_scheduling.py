@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.scheduling.alus import Chain, Want
+from compiler.scheduling.core import ROLE_COST, ROOMY_COST, SCRATCH_BANK, Core
 from compiler.scheduling.memory import ALWAYS, Copy, Memory, Written
 from compiler.scheduling.tables import EAST, MAX_CYCLES, WEST, Tables
 from compiler.scheduling.urgency import DEFER, Urgency
@@ -18,7 +19,7 @@ from isa.errors import InternalError, LimitError
 from isa.instruction import DType
 from isa.machine import Fact, Machine, load_chip
 
-TINY = load_chip("tiny")
+TINY, TSP1 = load_chip("tiny"), load_chip("tsp1")
 WORDS = TINY["mem.words"]
 
 
@@ -329,3 +330,20 @@ def test_ops_of_like_urgency_are_placed_in_program_order() -> None:
     for i in (2, 1, 0):
         urgency.offer(i)
     assert [urgency.take(idle=False) for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("weights", [0, 1 << 30])
+def test_results_lie_among_weights_that_leave_a_bank_free_before_they_wait(weights: int) -> None:
+    core = Core(TSP1, Tables(TSP1), Memory(TSP1), weights=weights)
+    scratch = buffer("x")
+    core.memory.generation[id(scratch)] = SCRATCH_BANK
+    for slice_ in range(
+        core.inner
+    ):  # a little busy: worth the weights' slices only if those cost little
+        core.tables.take(core.tables.read + slice_, 0, (ROOMY_COST + ROLE_COST[1]) // 2, 1)
+    cycles = core.to_vxm
+    places = core.take_writes(core.memory.fragment(scratch, 0, 0), 0, cycles, 8, 1)
+    assert places is not None
+    own = {core.to_vxm[s] <= core.inner for s, _, _ in places}
+    assert own == {weights > 0}
+    assert {bank for _, bank, _ in places} == {SCRATCH_BANK}
