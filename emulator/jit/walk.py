@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -65,12 +66,13 @@ class Walker:
         self._ids.append(threading.get_native_id())
 
     def _keep_apart(self) -> None:
-        """Let the system wake helpers on any core but the caller's.
+        """Let the system wake helpers on any core but the caller's: one woken there waits until the caller's time slice ends.
 
-        Woken there, a helper waits for the caller, who looks busy for as long as it waits for the helper's share.
+        Where the system knows no such request, or refuses it, helpers run wherever they are put; the bits are the same.
         """
         if not hasattr(os, "sched_setaffinity"):
             return
-        cores = os.sched_getaffinity(0) - {this_core()}
-        for helper in self._ids if cores else ():
-            os.sched_setaffinity(helper, cores)
+        with suppress(OSError, AttributeError):
+            cores = os.sched_getaffinity(0) - {this_core()}
+            for helper in self._ids if cores else ():
+                os.sched_setaffinity(helper, cores)

@@ -116,7 +116,7 @@ def _parts(
 ) -> _Parts:
     """Bursts piece by piece; ``latency`` is how much later than dispatched a dispatch counts.
 
-    ``low`` and ``end`` are among ``cuts``; ``number`` says the how manieth.
+    ``low`` and ``end`` are among ``cuts``; ``number`` is the index there of each word that is one.
     """
     begin = number[low[bursts]]
     n = number[end[bursts]] - begin

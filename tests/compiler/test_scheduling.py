@@ -337,9 +337,8 @@ def test_results_lie_among_weights_that_leave_a_bank_free_before_they_wait(weigh
     core = Core(TSP1, Tables(TSP1), Memory(TSP1), weights=weights)
     scratch = buffer("x")
     core.memory.generation[id(scratch)] = SCRATCH_BANK
-    for slice_ in range(
-        core.inner
-    ):  # a little busy: worth the weights' slices only if those cost little
+    # A little busy: worth the weights' slices only if those cost little.
+    for slice_ in range(core.inner):
         core.tables.take(core.tables.read + slice_, 0, (ROOMY_COST + ROLE_COST[1]) // 2, 1)
     cycles = core.to_vxm
     places = core.take_writes(core.memory.fragment(scratch, 0, 0), 0, cycles, 8, 1)

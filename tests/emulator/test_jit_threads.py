@@ -89,3 +89,18 @@ def test_helpers_are_not_woken_on_the_core_of_the_caller(
         kernel.run(inputs)
         assert all(os.sched_getaffinity(h) == (cores - {core} or cores) for h in helpers)
     assert os.sched_getaffinity(0) == cores
+
+
+def test_a_system_that_refuses_to_place_helpers_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    program, inputs = random_program(900, TINY), random_inputs(900, random_program(900, TINY))
+    reference, kernel = ReferenceInterpreter(program), Kernel(program, 2, tmp_path)
+    reference.run(inputs)
+    monkeypatch.setattr(os, "sched_setaffinity", refuse, raising=False)
+    for _ in range(2):
+        kernel.run(inputs)
+        assert (reference.final_memory == kernel.final_memory).all()
